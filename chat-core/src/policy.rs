@@ -1,0 +1,103 @@
+//! The port to the host's rules: who may do what.
+
+use async_trait::async_trait;
+
+use crate::{
+    model::{Body, Draft, Entry, Identity, Kind, Membership, Role, RoomChange, RoomId, RoomSpec, Visibility},
+    protocol::Code,
+    store::Access,
+};
+
+/// Is what somebody wants to do.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Action<'a> {
+    /// Create this room.
+    Create(&'a RoomSpec),
+    /// Post this; edits, deletes and reactions come with the entry they are about, if it exists.
+    Post(&'a Body, Option<&'a Entry>),
+    /// Follow the room, read its history and its members.
+    Read,
+    /// Send a signal (typing, read marks, the application's own) to the room.
+    Signal,
+    /// Use this slash command in the room.
+    Command(&'a str),
+}
+
+/// Decides what users may do, and looks at what they post.
+#[async_trait]
+pub trait Policy: Send + Sync {
+    /// Answers `Ok` or why not: [`Code::Denied`]; [`Code::NotFound`] to hide that there is anything;
+    /// [`Code::Retry`] when it cannot be told now. `access` is `None` when the room does not exist.
+    ///
+    /// Must be pure: the answer holds for as long as `access.guard` does, and is remembered that long. Before a
+    /// refusal the engine reads the access again and asks once more.
+    fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code>;
+
+    /// Accepts, changes or refuses a draft of a person before it is stored. Has a deadline; see
+    /// [`Limits::screen`](crate::Limits).
+    async fn screen(&self, _who: &Identity, _room: RoomId, _draft: &mut Draft) -> Result<(), Code> {
+        Ok(())
+    }
+}
+
+/// Is the default: members read and post, moderators keep order, owners decide, public rooms are open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Members;
+
+#[async_trait]
+impl Policy for Members {
+    fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
+        if who.kind == Kind::System {
+            return Ok(());
+        }
+        if let Action::Create(spec) = action {
+            return may_create(spec);
+        }
+        let access = access.ok_or(Code::NotFound)?;
+        let Some(member) = &access.member else { return outsider(who, action, access) };
+        match action {
+            Action::Post(body, target) => may_post(who, member.role, body, *target, access),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn may_create(spec: &RoomSpec) -> Result<(), Code> {
+    if spec.id.is_some() || spec.visibility == Visibility::Inbox { Err(Code::Denied) } else { Ok(()) }
+}
+
+/// Judges who is no member: a public room can be joined, everything else does not exist.
+fn outsider(who: &Identity, action: &Action<'_>, access: &Access) -> Result<(), Code> {
+    if access.room.visibility != Visibility::Public {
+        return Err(Code::NotFound);
+    }
+    match action {
+        Action::Post(Body::Member(change), _) if change.user == who.user => match change.change {
+            Membership::Join => Ok(()),
+            _ => Err(Code::Denied),
+        },
+        _ => Err(Code::Denied),
+    }
+}
+
+fn may_post(who: &Identity, role: Role, body: &Body, target: Option<&Entry>, access: &Access) -> Result<(), Code> {
+    let allowed = match body {
+        Body::Text(_) | Body::Custom { .. } => access.room.visibility != Visibility::Inbox,
+        Body::React(_) => target.is_some_and(|target| target.body.is_message()),
+        Body::Edit(_) => target.ok_or(Code::NotFound)?.author == who.user,
+        Body::Delete(_) => target.ok_or(Code::NotFound)?.author == who.user || role >= Role::Moderator,
+        Body::Member(change) => {
+            let oneself = change.user == who.user;
+            match change.change {
+                _ if access.room.visibility == Visibility::Direct => false,
+                Membership::Join => oneself || role >= Role::Moderator || access.room.visibility == Visibility::Public,
+                Membership::Leave => oneself || role >= Role::Moderator,
+                Membership::Role(_) => !oneself && role == Role::Owner,
+            }
+        }
+        Body::Room(RoomChange::Set { .. }) => role == Role::Owner,
+        Body::Room(RoomChange::Created(_)) | Body::Inbox(_) | Body::Unknown(_) => false,
+    };
+    if allowed { Ok(()) } else { Err(Code::Denied) }
+}

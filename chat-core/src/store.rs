@@ -1,0 +1,295 @@
+//! The port that keeps the truth: room logs, and what is read off them.
+//!
+//! # Contract
+//!
+//! A store keeps one append-only log per room. Positions are dense (1, 2, 3…) and assigned by the store in the
+//! commit that stores the entry. Whoever reads, whenever, sees a prefix of the log without holes.
+//!
+//! Rooms, members and message texts are a *projection*: they follow from the logs through
+//! [`changes`](crate::model::changes) and [`fold`](crate::model::fold), and can be made anew at any time.
+//!
+//! # Implementing
+//!
+//! Implement [`LogStore`] and [`RoomStore`]; [`Store`] follows. Then run the suite (feature `conformance`):
+//!
+//! ```ignore
+//! chat_core::store_conformance!(my_store, || async { MyStore::open_empty().await });
+//! ```
+//!
+//! Every bullet under a *Behavior* heading below is a case of that suite.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::{
+    error::{Error, ErrorKind},
+    model::{Entry, EntryId, Member, NewEntry, Page, RoomId, RoomRecord, RoomSummary, Seq, UserId},
+};
+
+/// Is what went wrong in a store.
+pub type StoreError = Error<StoreErrorKind>;
+
+/// Says what went wrong in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The store cannot be reached, is starting, or is out of connections.
+    Unavailable,
+    /// The store did not answer in time. What was being written may be stored.
+    Timeout,
+    /// The store gave way to somebody else (deadlock, lock wait, busy). Nothing of this call is stored.
+    Contended,
+    /// The store has no room left.
+    Full,
+    /// What was read is not what a store of ours holds.
+    Corrupt,
+    /// The schema is missing, older or newer than this version.
+    Schema,
+    /// This store cannot do this.
+    Unsupported,
+    /// Anything else, such as a wrong password or a statement the server refused.
+    Other,
+}
+
+impl ErrorKind for StoreErrorKind {
+    fn is_transient(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Timeout | Self::Contended | Self::Full)
+    }
+}
+
+impl fmt::Display for StoreErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "the store cannot be reached",
+            Self::Timeout => "the store did not answer in time",
+            Self::Contended => "the store gave way to another writer",
+            Self::Full => "the store has no room left",
+            Self::Corrupt => "the store holds something unreadable",
+            Self::Schema => "the schema does not fit this version",
+            Self::Unsupported => "this store cannot do this",
+            Self::Other => "the store refused",
+        })
+    }
+}
+
+/// Is one room's share of a batch.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The room.
+    pub room: RoomId,
+    /// The guard under which the author's right was judged. `None` stores nothing new: it only asks whether
+    /// the keys are stored already.
+    pub guard: Option<Seq>,
+    /// What to append, in order. An entry that [restricts](crate::Body::restricts) is the last of its share.
+    pub entries: Vec<NewEntry>,
+}
+
+/// Is what became of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Stored at this position by this call.
+    Stored(Seq),
+    /// Stored earlier under this key, at this position and under this id.
+    Duplicate(Seq, EntryId),
+    /// Another body is stored under this key.
+    Conflict,
+    /// Not stored: a right was taken away at this position, above the guard given. Read the access again.
+    Stale(Seq),
+    /// Not stored: the room does not exist, and this does not create it.
+    Missing,
+    /// Not stored: the room exists, and this would create it.
+    Exists,
+    /// Not stored: the key is older than what was trimmed, so whether it was stored is not known any more.
+    TooOld,
+}
+
+/// Is where a log stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last position; never below the log, in some stores above it for a moment. `ZERO`: no such room.
+    pub seq: Seq,
+    /// The id of the entry at `seq`, where the store knows it without looking further.
+    pub id: Option<EntryId>,
+    /// The position of the last entry that took a right away.
+    pub guard: Seq,
+    /// The first position that is still kept.
+    pub first: Seq,
+}
+
+/// Is what one user may be judged by in one room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// The room.
+    pub room: RoomRecord,
+    /// The user's membership, if there is one.
+    pub member: Option<Member>,
+    /// The position of the last entry that took a right away: what is judged now holds until this moves.
+    pub guard: Seq,
+    /// The last position that is taken into account here.
+    pub as_of: Seq,
+}
+
+/// Selects rooms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listing {
+    /// The rooms this user is a member of; inboxes are left out.
+    Of(UserId),
+    /// The public rooms, with the membership and read mark of this user.
+    Public(UserId),
+    /// All rooms except inboxes.
+    All,
+}
+
+/// Keeps the logs.
+#[async_trait]
+pub trait LogStore: Send + Sync {
+    /// Appends to several rooms. The answer has one outcome per entry, in the order of the batch.
+    ///
+    /// An error means that the outcome is unknown; the caller repeats the same batch, which the keys make harmless.
+    /// A room stands at most once in a batch.
+    ///
+    /// # Behavior
+    /// * `append_numbers_densely`: entries of a room get the positions after its head, in order.
+    /// * `a_known_key_answers_its_position`: same author, key and body: [`Outcome::Duplicate`], also within one
+    ///   share, also when the guard is old, also for a deleted message.
+    /// * `a_known_key_with_another_body_conflicts`: [`Outcome::Conflict`], and nothing changes.
+    /// * `keys_belong_to_one_room_and_author`: the same key elsewhere is another key.
+    /// * `an_old_guard_is_stale`: when the room's guard is above the one given, unknown keys are not stored:
+    ///   [`Outcome::Stale`].
+    /// * `no_guard_stores_nothing`: without a guard unknown keys are answered [`Outcome::Stale`].
+    /// * `a_stored_prefix`: what is stored of a share is a prefix of its unknown keys.
+    /// * `only_a_creation_begins_a_log`: other entries are [`Outcome::Missing`] in a room without log; the rest of
+    ///   a share follows its creation.
+    /// * `a_second_creation_is_refused`: [`Outcome::Exists`] under another key, and nothing changes.
+    /// * `a_restriction_moves_the_guard`: to its own position, in the same commit.
+    /// * `append_projects`: when the call returns, [`RoomStore::access`] takes what was stored into account.
+    /// * `concurrent_appends_keep_one_order`: writers racing in one room leave a dense log without doubles.
+    /// * `readers_see_a_prefix`: whoever reads while others append never sees a hole.
+    ///
+    /// # Cancel safety
+    /// The engine runs this in a task of its own and never drops it; an adapter must still leave nothing behind
+    /// that a later call would find (an open transaction, a held lock).
+    async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError>;
+
+    /// Reads the raw log after a position, at most `limit` entries, oldest first. An unknown room reads as empty.
+    ///
+    /// # Behavior
+    /// * `read_returns_the_log_in_order`: exactly what was appended, bodies unchanged by later edits.
+    /// * `read_pages`: `after` and `limit` cut the same log into pages.
+    /// * `a_deleted_message_reads_blank`: its position stays, its text is gone.
+    async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError>;
+
+    /// Reads messages as people see them: texts and custom kinds, edits, deletes and reactions applied, oldest
+    /// first. `page.before` and `page.after` are positions; with neither, the newest messages are meant.
+    ///
+    /// # Behavior
+    /// * `history_returns_the_newest_messages_oldest_first`: without joins, edits and other entries.
+    /// * `history_pages_back`: `before` gives the messages before that position.
+    /// * `history_folds_edits_deletes_and_reactions`: in place, with the fold kept beside the body.
+    async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError>;
+
+    /// Returns where the logs of these rooms stand, in the same order.
+    ///
+    /// # Behavior
+    /// * `heads_follow_the_log`: never below what was answered as stored; unknown rooms have the default head.
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Head>, StoreError>;
+
+    /// Forgets everything up to and including `through`, but never the creation, and never the last entry.
+    ///
+    /// # Behavior
+    /// * `trim_forgets_the_old`: reads begin after `through`, the head stays, `first` says where the log begins,
+    ///   members stay.
+    /// * `a_trimmed_key_is_too_old`: an unknown key older than what was trimmed is [`Outcome::TooOld`].
+    async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError>;
+}
+
+/// Reads the projection of the logs.
+#[async_trait]
+pub trait RoomStore: Send + Sync {
+    /// Returns what a user may be judged by in a room; `None` when the room does not exist. The guard returned is
+    /// never below the log's.
+    ///
+    /// # Behavior
+    /// * `access_follows_the_log`: joins, leaves, roles, title and topic, and the position they are of.
+    /// * `a_second_join_changes_nothing`: the member keeps role and `since`.
+    async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError>;
+
+    /// Lists the members of a room by user id.
+    ///
+    /// # Behavior
+    /// * `members_page_by_user_id`: with the latest display name seen of each.
+    async fn members(&self, room: RoomId, page: &Page) -> Result<Vec<Member>, StoreError>;
+
+    /// Lists rooms, the most recently active first; `page.before` is the `active` time of the last room of the page before.
+    ///
+    /// # Behavior
+    /// * `rooms_are_listed_by_activity`: of a user, or public, with head, last message, read mark and unread count.
+    /// * `unread_counts_messages_of_others`: after the read mark, own messages and joins not counted; for a member
+    ///   who joined later, from their join on.
+    async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError>;
+
+    /// Raises a user's read mark in a room; a lower one changes nothing.
+    ///
+    /// # Behavior
+    /// * `read_marks_only_rise`.
+    async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError>;
+
+    /// Applies entries to the projection. Stores that project inside `append` also accept this.
+    ///
+    /// # Behavior
+    /// * `projecting_twice_changes_nothing`.
+    async fn project(&self, entries: &[Entry]) -> Result<(), StoreError>;
+}
+
+/// Is everything a deployment's database does: the logs and their projection.
+pub trait Store: LogStore + RoomStore {}
+
+impl<T: LogStore + RoomStore + ?Sized> Store for T {}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: LogStore + ?Sized> LogStore for $pointer<T> {
+            async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+                (**self).append(batch).await
+            }
+            async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+                (**self).read(room, after, limit).await
+            }
+            async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
+                (**self).history(room, page).await
+            }
+            async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Head>, StoreError> {
+                (**self).heads(rooms).await
+            }
+            async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
+                (**self).trim(room, through).await
+            }
+        }
+
+        #[async_trait]
+        impl<T: RoomStore + ?Sized> RoomStore for $pointer<T> {
+            async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError> {
+                (**self).access(room, user).await
+            }
+            async fn members(&self, room: RoomId, page: &Page) -> Result<Vec<Member>, StoreError> {
+                (**self).members(room, page).await
+            }
+            async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
+                (**self).rooms(which, page).await
+            }
+            async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
+                (**self).mark(user, room, read).await
+            }
+            async fn project(&self, entries: &[Entry]) -> Result<(), StoreError> {
+                (**self).project(entries).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);
