@@ -94,9 +94,10 @@ impl Connection {
             let step = tokio::select! {
                 biased;
                 event = poll_fn(|cx| self.outbox.poll_event(cx)) => Step::Outbox(event),
-                () = self.session.ready(), if self.waits => Step::Ready,
-                message = self.socket.next(), if reads => Step::Message(message),
                 () = timer.as_mut() => Step::Time,
+                () = self.session.ready(), if self.waits => Step::Ready,
+                // Last: a client that sends without end holds up nothing else.
+                message = self.socket.next(), if reads => Step::Message(message),
             };
             let end = match step {
                 Step::Outbox(event) => self.hear(event),

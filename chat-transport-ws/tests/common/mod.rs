@@ -40,7 +40,10 @@ impl Server {
     }
 
     pub(crate) async fn with(ws: WsConfig, front: FrontConfig) -> Self {
-        let engine = Engine::builder().build().await.unwrap();
+        Self::serving(Engine::builder().build().await.unwrap(), ws, front).await
+    }
+
+    pub(crate) async fn serving(engine: Engine, ws: WsConfig, front: FrontConfig) -> Self {
         let ws = WsServer::new(engine, ws);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
