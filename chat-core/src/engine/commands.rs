@@ -23,6 +23,25 @@ use crate::{
 /// A work queue that fails is consumed again after this time.
 const CONSUME_AGAIN: Duration = Duration::from_secs(1);
 
+/// Is what a reply belongs to.
+#[derive(Clone, Debug)]
+struct Answered {
+    room: RoomId,
+    key: Key,
+    user: UserId,
+}
+
+impl Answered {
+    fn of(call: &Invocation) -> Self {
+        Self { room: call.room, key: call.key, user: call.user.clone() }
+    }
+
+    /// Derives the key of the one reply. The user is part of it, since keys belong to their author only.
+    fn reply_key(&self) -> Key {
+        self.key.derive(&format!("reply:{}", self.user))
+    }
+}
+
 /// Remembers which callers wait for a reply from elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -38,7 +57,7 @@ impl Inner {
         room: RoomId,
         key: Key,
         line: String,
-        answer: impl FnOnce(Result<Done, HubError>) + Send + 'static,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
         if !sender.person.begin_command(self.limits.commands_per_user_max) {
             return answer(Err(HubError::from(Code::RateLimited).after(Duration::from_secs(1))));
@@ -59,13 +78,13 @@ impl Inner {
 
     async fn command(self: &Arc<Self>, sender: &Sender, room: RoomId, key: Key, line: &str) -> Result<(), HubError> {
         let Parsed::Command(line) = parse(line) else { return Err(Code::InvalidCommand.into()) };
-        let Some(registered) = self.commands.get(&line.name) else { return Err(self.unknown(&line.name)) };
+        let Some(registered) = self.commands.find(&line.name) else { return Err(self.unknown(&line.name)) };
         let access = self.readable(&sender.who, room).await?;
-        self.policy.authorize(&sender.who, &Action::Command(registered.name()), Some(&access))?;
+        self.policy.authorize(&sender.who, &Action::Command(&line.name), Some(&access))?;
         let call = self.invocation(sender, room, key, &line);
-        let run = registered.command().clone();
+        let run = registered.command.clone();
         let waiting = self.pending.wait(&call);
-        let (bot, within) = (registered.bot().clone(), self.limits.command_within);
+        let (bot, within) = (Arc::new(registered.bot.clone()), self.limits.command_within);
         let started = tokio::time::Instant::now();
         let running = call.clone();
         let task = tokio::spawn(async move { run.run(running).await });
@@ -114,7 +133,7 @@ impl Inner {
             user_name: sender.who.name.clone(),
             key,
             deadline: self.clock.now().plus_ms(within),
-            ticket: String::new(),
+            ticket: Ticket::default(),
         };
         call.ticket = Ticket::issue(&self.ticket_secret, &call);
         call
@@ -143,7 +162,7 @@ impl Inner {
     fn notice_when_late(self: Arc<Self>, call: Invocation, bot: Arc<Identity>, left: Duration, waiting: oneshot::Receiver<Outcome>) {
         tokio::spawn(async move {
             if tokio::time::timeout(left, waiting).await.is_err() {
-                if let Err(error) = self.say(&call, bot, late(&call.name)).await {
+                if let Err(error) = self.say(&Answered::of(&call), &bot, late(&call.name)).await {
                     tracing::warn!(%error, command = call.name, "the notice of a late command was not stored");
                 }
             }
@@ -153,7 +172,7 @@ impl Inner {
     /// Gives the caller a command's outcome.
     async fn conclude(self: &Arc<Self>, call: &Invocation, bot: Arc<Identity>, outcome: Outcome, sender: &Sender) -> Result<(), HubError> {
         match outcome {
-            Outcome::Say(text) | Outcome::Failed(text) => self.say(call, bot, text).await,
+            Outcome::Say(text) | Outcome::Failed(text) => self.say(&Answered::of(call), &bot, text).await,
             Outcome::Whisper(text) => {
                 self.whisper(call.room, &bot, text, sender);
                 Ok(())
@@ -163,9 +182,9 @@ impl Inner {
     }
 
     /// Stores the one reply of an invocation. If there is one already, that is as good.
-    async fn say(self: &Arc<Self>, call: &Invocation, bot: Arc<Identity>, text: String) -> Result<(), HubError> {
-        let draft = Draft { key: reply_key(call.key, &call.user), body: Body::Text(Text::new(text)) };
-        match self.post_own(call.room, draft, bot, Right::Own).await {
+    async fn say(self: &Arc<Self>, to: &Answered, bot: &Arc<Identity>, text: String) -> Result<(), HubError> {
+        let draft = Draft { key: to.reply_key(), body: Body::Text(Text::new(text)) };
+        match self.post_own(to.room, draft, bot.clone(), Right::Own).await {
             Ok(_) => Ok(()),
             Err(error) if error.code == Code::Conflict => Ok(()),
             Err(error) => Err(error),
@@ -182,7 +201,7 @@ impl Inner {
     /// Stores what a worker sent back, if it can prove which invocation it answers.
     async fn take_result(self: &Arc<Self>, delivery: Delivery) {
         let how = match decode_result(&delivery.job.body) {
-            Ok(result) if Ticket::verify(&self.ticket_secret, &result) => self.store_result(result).await,
+            Ok(result) if result.ticket.verify(&self.ticket_secret, &result) => self.store_result(result).await,
             Ok(_) => Settlement::Dead("the ticket is not one of ours".into()),
             Err(error) => Settlement::Dead(error.to_string()),
         };
@@ -196,17 +215,14 @@ impl Inner {
     }
 
     async fn store_result(self: &Arc<Self>, result: CommandResult) -> Settlement {
-        let CommandResult { call, outcome } = result;
-        let Some(registered) = self.commands.get(&call.name) else {
+        let Some(registered) = self.commands.find(&result.name) else {
             return Settlement::Dead("no such command here".into());
         };
-        let outcome = if call.deadline < self.clock.now() { Outcome::Failed(late(&call.name)) } else { outcome };
-        let text = match &outcome {
-            Outcome::Say(text) | Outcome::Failed(text) => Some(text.clone()),
-            Outcome::Whisper(_) | Outcome::Nothing => None,
-        };
-        if let Some(text) = text
-            && let Err(error) = self.say(&call, registered.bot().clone(), text).await
+        let answered = Answered { room: result.room, key: result.key, user: result.user };
+        let is_late = result.deadline < self.clock.now();
+        let outcome = if is_late { Outcome::Failed(late(&result.name)) } else { result.outcome };
+        if let Outcome::Say(text) | Outcome::Failed(text) = &outcome
+            && let Err(error) = self.say(&answered, &Arc::new(registered.bot.clone()), text.clone()).await
         {
             return if error.code.is_retryable() {
                 Settlement::Retry(Duration::from_secs(1))
@@ -214,7 +230,7 @@ impl Inner {
                 Settlement::Dead(error.to_string())
             };
         }
-        self.pending.resolve(&call, outcome);
+        self.pending.resolve(&answered, outcome);
         Settlement::Done
     }
 }
@@ -246,16 +262,11 @@ impl Pending {
         waiting
     }
 
-    fn resolve(&self, call: &Invocation, outcome: Outcome) {
+    fn resolve(&self, call: &Answered, outcome: Outcome) {
         if let Some(waiting) = self.waiting.lock().remove(&(call.key, call.user.clone())) {
             let _ = waiting.send(outcome); // the caller gave up
         }
     }
-}
-
-/// Derives the key of a command's one reply. The user is part of it, since keys belong to their author only.
-fn reply_key(key: Key, user: &UserId) -> Key {
-    key.derive(&format!("reply:{user}"))
 }
 
 fn outcome(reply: Reply) -> Outcome {

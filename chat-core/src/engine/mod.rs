@@ -133,7 +133,8 @@ impl Engine {
             return false;
         }
         if !inner.store_ok.load(Ordering::Acquire) {
-            let probe = inner.store.heads(&[RoomId::inbox(&UserId::system())]);
+            let any = [RoomId::inbox(&UserId::system())];
+            let probe = inner.store.heads(&any);
             let answers = tokio::time::timeout(Duration::from_secs(2), probe).await.is_ok_and(|heads| heads.is_ok());
             inner.store_ok(answers);
             return answers;

@@ -44,7 +44,7 @@ impl Inner {
         sender: &Sender,
         target: Target,
         mut draft: Draft,
-        answer: impl FnOnce(Result<Done, HubError>) + Send + 'static,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
         let (room, right) = self.destination(&sender.who, target);
         let key = draft.key;
@@ -74,7 +74,7 @@ impl Inner {
         sender: &Sender,
         key: Key,
         mut spec: RoomSpec,
-        answer: impl FnOnce(Result<Done, HubError>) + Send + 'static,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
         if let Err(error) = check::spec(&spec, &self.limits).and_then(|()| self.allow_send(sender)) {
             return answer(Err(error));
@@ -130,7 +130,7 @@ impl Inner {
             match parse(&text.text) {
                 Parsed::Text(plain) => {
                     if plain.len() != text.text.len() {
-                        text.text = plain.into_owned(); // an escaped slash
+                        text.text = plain.to_owned(); // an escaped slash
                     }
                 }
                 Parsed::Command(_) => line = Some(std::mem::take(&mut text.text)),
@@ -160,7 +160,7 @@ impl Inner {
     /// Tells the inboxes of those whom a membership entry concerns, then calls `done`. For all other entries that is now.
     ///
     /// Keys follow from the cause, so telling twice is harmless; nobody is told `done` before everybody is told.
-    pub(super) fn announce_members(self: Arc<Self>, entry: &Entry, done: impl FnOnce(Result<(), HubError>) + Send + 'static) {
+    pub(super) fn announce_members(self: Arc<Self>, entry: &Entry, done: impl FnOnce(Result<(), HubError>) + Send + Sync + 'static) {
         let notices = notices(entry);
         if notices.is_empty() {
             return done(Ok(()));

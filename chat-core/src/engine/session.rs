@@ -18,9 +18,9 @@ use tokio::sync::Notify;
 
 use super::{Engine, Inner, post::{Done, Sender}, submission::Order};
 use crate::{
-    fanout::{Class, Encoding, Frame, Outbox, Seat},
-    hub::Posted,
-    model::{Draft, Identity, Key, Notice},
+    fanout::{Class, Encoding, Frame, Outbox},
+    hub::{Posted, Start},
+    model::{Cursor, Draft, Identity, Key, Notice, RoomId},
     protocol::{Close, CloseCode, Code, HubError, Request, ServerFrame, Target, decode},
 };
 
@@ -97,8 +97,18 @@ struct Desk {
     sends: usize,
 }
 
+/// Is what somebody in this process wants to receive.
+#[derive(Debug)]
+pub(super) enum First {
+    /// All their rooms, from these cursors where there are some.
+    All(Vec<Cursor>),
+    /// One room.
+    Room(RoomId, Start),
+}
+
 /// Is something to be done in order.
 pub(super) enum Item {
+    First(First),
     Request(Option<u64>, Request),
     Notice(Notice),
     Unpark,
@@ -164,10 +174,10 @@ impl Session {
     }
 
     /// Begins the session of somebody in this process, who needs no frame for it.
-    pub(super) fn begin(&mut self, request: Request) {
-        if self.core.clone().take(None, request).is_err() {
-            self.core.outbox.close(CloseCode::Internal.into());
-        }
+    pub(super) fn begin(&self, first: First) {
+        *self.core.phase.lock() = Phase::Greeting;
+        self.core.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.core.clone().enqueue(Item::First(first));
     }
 
     fn refuse(&mut self, reference: Option<u64>, key: Option<Key>, error: &HubError) -> Flow {
