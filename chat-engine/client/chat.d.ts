@@ -1,1 +1,0 @@
-// placeholder: the browser client is not built in yet
