@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
-    hub::{Event, GapReason, Hub, Room},
-    model::{Cursor, Entry, Identity, Key, Member, Page, RoomId, RoomSpec, RoomSummary, Seq, UserId},
-    protocol::{HubError, Which},
+    hub::{Event, GapReason, Hub, Posted, Room},
+    model::{Cursor, Draft, Entry, Identity, Key, Member, Page, RoomId, RoomSpec, RoomSummary, Seq, UserId},
+    protocol::{HubError, Target, Which},
 };
 
 /// Is the chat as one user of this node has it.
@@ -35,13 +35,13 @@ impl LocalHub {
         Self {}
     }
 
-    /// Creates a room under a key, so that the same request again answers the same room.
-    pub async fn create_under(&self, _key: Key, _spec: RoomSpec) -> Result<Arc<dyn Room>, HubError> {
+    /// Creates a room under a key of the caller's, so that it can be tried again.
+    pub async fn create_under(&self, _key: Key, _spec: RoomSpec) -> Result<(RoomId, Posted), HubError> {
         unimplemented!("the engine follows")
     }
 
-    /// Returns a handle to a room without asking anything: every use of it is judged.
-    pub fn handle(&self, _room: RoomId) -> Arc<dyn Room> {
+    /// Posts to a room, or to a user whose private room the first post creates. Returns the room with the answer.
+    pub async fn post_to(&self, _target: Target, _draft: Draft) -> Result<(RoomId, Posted), HubError> {
         unimplemented!("the engine follows")
     }
 
