@@ -17,7 +17,7 @@ pub mod protocol;
 pub mod queue;
 pub mod store;
 
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
 pub use auth::{Authenticator, NoTokens};

@@ -158,9 +158,7 @@ impl From<Hint> for Wire {
             Hint::Stored { room, first, last, before, entries } => {
                 Self { room: Some(room), first: Some(first), last: Some(last), before, entries, signal: None }
             }
-            Hint::Signal { room, signal } => {
-                Self { room: Some(room), signal: Some(signal.into()), ..Self::default() }
-            }
+            Hint::Signal { room, signal } => Self { room: Some(room), signal: Some(signal.into()), ..Self::default() },
         }
     }
 }

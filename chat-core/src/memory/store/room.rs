@@ -6,9 +6,7 @@ use parking_lot::Mutex;
 
 use super::{log::Log, people::People};
 use crate::{
-    model::{
-        Change, Entry, Member, Page, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, changes,
-    },
+    model::{Change, Entry, Member, Page, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, changes},
     store::{Access, Append, Head, Outcome, StoreError, StoreErrorKind},
 };
 
