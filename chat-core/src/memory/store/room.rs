@@ -35,7 +35,7 @@ impl Room {
             if let Outcome::Stored(seq) = outcome {
                 let entry = new.at(share.room, *seq);
                 self.apply(&entry, &mut people);
-                self.log.push(new, entry);
+                self.log.push(new, &entry);
             }
         }
         outcomes
