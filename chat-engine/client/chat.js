@@ -40,6 +40,8 @@ const FRAME_BYTES_MAX = 64 * 1024;
 const TYPING_MS = 2_000;
 /** Read marks are collected this long, since only the last one counts. */
 const READ_MS = 300;
+/** Reasons for which the server stops sending a room that pass by themselves, such as a store that restarts. */
+const PASSING = new Set(['retry', 'rate_limited', 'draining']);
 /** Close codes after which connecting again would only fail again, if no `close` frame says otherwise. */
 const FINAL = new Set([1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4020]);
 
@@ -376,10 +378,7 @@ export class ChatClient {
     accepted: (frame) => this.#unsent.settle(frame.key, 'accepted', frame),
     error: (frame) => this.#unsent.refuse(frame),
     followed: (frame) => this.#followed(frame),
-    unfollowed: (frame) => {
-      this.#cursors.delete(frame.room);
-      this.#emit('unfollowed', frame);
-    },
+    unfollowed: (frame) => this.#unfollowed(frame),
     gap: (frame) => this.#gap(frame),
     reset: (frame) => {
       this.#cursors.delete(frame.room);
@@ -408,6 +407,24 @@ export class ChatClient {
     if (cursor) this.#miss(room, cursor.seq + 1, seq);
     if (!cursor || seq > cursor.seq) this.#advance({ room, seq, ...(id && { id }) });
     this.#emit('followed', frame);
+  }
+
+  #unfollowed(frame) {
+    if (PASSING.has(frame.why)) return this.#followAgain(frame, 0);
+    this.#cursors.delete(frame.room);
+    this.#emit('unfollowed', frame);
+  }
+
+  /** Asks for a room until the server can send it again; another connection resumes it anyway. */
+  #followAgain(frame, tries) {
+    const socket = this.#socket;
+    setTimeout(() => {
+      if (this.#socket !== socket) return;
+      this.follow(frame.room, this.#cursors.get(frame.room)).catch((error) => {
+        if (error.retryable) this.#followAgain(frame, tries + 1);
+        else if (this.#socket === socket) this.#unfollowed({ ...frame, why: error.name });
+      });
+    }, backoff(tries, this.#random));
   }
 
   #gap(frame) {

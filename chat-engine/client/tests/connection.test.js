@@ -100,6 +100,20 @@ test('a room that is followed no more is not resumed', async () => {
   assert.equal(of('unfollowed')[0].why, 'removed');
 });
 
+test('a room that cannot be sent right now is followed again from where it stood', async () => {
+  chat.connect();
+  await net.latest().greet();
+  const socket = net.latest();
+  await socket.say(entry(1), { type: 'unfollowed', room: 'r', why: 'retry' });
+  mock.timers.tick(125);
+  const { ref, ...follow } = socket.take('follow');
+  assert.deepEqual(follow, { type: 'follow', room: 'r', cursor: { seq: 1, id: 'id-1' } });
+  await socket.say({ type: 'error', ref, code: 1100, name: 'retry', message: 'later', retryable: true });
+  mock.timers.tick(250);
+  await socket.say({ type: 'followed', ref: socket.take('follow').ref, room: 'r', seq: 1, id: 'id-1' }, entry(2));
+  assert.deepEqual([seqs(), of('unfollowed')], [[1, 2], []]);
+});
+
 test('waits grow with full jitter and stay below the cap', () => {
   for (let attempt = 0; attempt < 2_000; attempt += 1) {
     const most = Math.min(15_000, 250 * 2 ** attempt);
