@@ -28,8 +28,9 @@ const BACKOFF_BASE_MS = 250;
 const BACKOFF_CAP_MS = 15_000;
 /** A connection that held this long was good: the next wait starts small again. */
 const STABLE_MS = 5_000;
-/** An answer is due in this time, else the link counts as dead; the server itself gives up on its store after 5 s. */
-const SILENCE_MS = 10_000;
+/** If an answer is due and nothing is heard this long, the client asks, and after the same time again gives the link
+ * up: the server answers within 5 s even if its store does not, only a command may take longer. */
+const SILENCE_MS = 7_000;
 /** Drafts under way in one room: below the burst of 20 that a server allows, so that a resend is not refused. */
 const WINDOW = 16;
 /** Drafts kept at most: more than anybody types during an outage, and far below what sessionStorage takes. */
@@ -301,6 +302,7 @@ export class ChatClient {
     this.#socket = null;
     clearTimeout(this.#reconnect);
     clearTimeout(this.#silence);
+    this.#silence = null;
     if (socket && socket.readyState <= 1) socket.close(1000);
     this.#unsent.pause();
     for (const request of this.#requests.values()) request.fail(failure('offline', 'the connection was lost', true));
@@ -323,11 +325,16 @@ export class ChatClient {
   }
 
   /** (Re)starts the wait for a sign of life, if an answer is due. */
-  #listen() {
+  #listen(asked = false) {
     clearTimeout(this.#silence);
     const due = this.state === 'connecting' || this.#requests.size > 0 || this.#unsent.underWay();
-    if (due) this.#silence = setTimeout(() => this.#end({ code: 1006, reason: 'no answer' }), SILENCE_MS);
-    else this.#silence = null;
+    this.#silence = due ? setTimeout(() => this.#wonder(asked), SILENCE_MS) : null;
+  }
+
+  #wonder(asked) {
+    if (asked || this.state !== 'online') return this.#end({ code: 1006, reason: 'no answer' });
+    this.rooms({ limit: 1 }).catch(() => {});
+    this.#listen(true);
   }
 
   #ask(frame) {
@@ -350,7 +357,7 @@ export class ChatClient {
   #transmit(frame) {
     const { type, ref, ...rest } = frame;
     this.#socket.send(JSON.stringify({ type, ref, ...rest }));
-    if (ref && !this.#silence) this.#listen();
+    if (ref) this.#silence ??= setTimeout(() => this.#wonder(false), SILENCE_MS);
     return ref;
   }
 

@@ -180,10 +180,23 @@ test('a link that gives no answer is given up', async () => {
   await net.latest().greet();
   mock.timers.tick(60_000);
   assert.equal(chat.state, 'online', 'nothing was due');
-  chat.rooms().catch(() => {});
-  mock.timers.tick(10_000);
+  chat.history('r').catch(() => {});
+  mock.timers.tick(7_000);
+  assert.equal(net.latest().of('rooms').length, 1, 'asked for a sign of life');
+  mock.timers.tick(7_000);
   assert.equal(chat.state, 'offline');
   assert.equal(net.latest().readyState, 3);
+});
+
+test('a command that takes its time does not cost the connection', async () => {
+  chat.connect();
+  await net.latest().greet();
+  chat.say('r', '/slow');
+  for (let second = 0; second < 28; second += 7) {
+    mock.timers.tick(7_000);
+    await net.latest().say({ type: 'rooms', ref: net.latest().take('rooms').ref, rooms: [] });
+  }
+  assert.deepEqual([chat.state, net.sockets.length], ['online', 1]);
 });
 
 test('waking up checks a quiet link and hurries a waiting one', async () => {
