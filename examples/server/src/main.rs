@@ -1,2 +1,4 @@
-//! placeholder
+//! A complete chat server.
+mod accounts;
+mod config;
 fn main() {}
