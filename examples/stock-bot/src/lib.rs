@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`code`] | [`StockCode`]: what a user may ask for, checked once |
+//! | [`config`] | [`SourceConfig`]: which service, with which key and limits |
 //! | [`source`] | [`QuoteSource`]: one guarded HTTP GET for one code |
 //! | [`quote`] | [`Quote`]: the CSV reply, read strictly |
 //! | [`refusal`] | [`Refusal`]: the sentence for the room, the cause for the log |
@@ -46,6 +47,7 @@
 //! ```
 
 pub mod code;
+pub mod config;
 mod egress;
 pub mod quote;
 pub mod refusal;
@@ -55,7 +57,8 @@ pub mod source;
 mod template;
 
 pub use code::{InvalidCode, StockCode};
+pub use config::{DEFAULT_TEMPLATE, SourceConfig, SourceError};
 pub use quote::Quote;
 pub use refusal::{Reason, Refusal};
 pub use sample::SampleServer;
-pub use source::{QuoteSource, SourceConfig, SourceError};
+pub use source::QuoteSource;
