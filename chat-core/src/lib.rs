@@ -23,7 +23,7 @@ pub mod conformance;
 pub use auth::{Authenticator, NoTokens};
 pub use broker::Broker;
 pub use command::{Command, CommandError, Invocation, Reply};
-pub use engine::{BuildError, Clock, Engine, EngineBuilder, Entropy, Flow, Limits, Peer, Session};
+pub use engine::{BuildError, CatchUp, Clock, Engine, EngineBuilder, Entropy, Flow, Limits, LocalHub, Peer, Session};
 pub use fanout::{Class, Encoding, Frame, Outbox, Push};
 pub use hub::{Event, GapReason, Hub, Posted, Room, Start};
 pub use model::{

@@ -1,18 +1,19 @@
 //! The engine: what joins the ports and the fan-out.
 
 mod clock;
+mod hub;
 mod limits;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     fanout::{Encoding, Outbox},
-    hub::Hub,
     model::Identity,
     protocol::Close,
 };
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use hub::{CatchUp, LocalHub};
 pub use limits::Limits;
 
 /// Says what is wrong with what an engine is to be built of.
@@ -109,8 +110,8 @@ impl Engine {
     }
 
     /// Returns the chat as one user has it.
-    pub fn hub(&self, _identity: Identity) -> Arc<dyn Hub> {
-        unimplemented!("the engine follows")
+    pub fn hub(&self, identity: Identity) -> LocalHub {
+        LocalHub::new(identity)
     }
 
     /// Returns what this engine allows.

@@ -1,0 +1,1 @@
+//! The WebSocket behind the host's login.
