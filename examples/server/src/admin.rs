@@ -55,7 +55,11 @@ pub(crate) fn routes(app: App, metrics: PrometheusHandle) -> Router {
 
 /// Tells a load balancer whether to send people here.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.app.is_ready().await { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    if admin.app.is_ready().await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
 }
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {

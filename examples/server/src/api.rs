@@ -78,7 +78,7 @@ async fn login(
     })?;
     let NewSession { token, row, ended } = session;
     tracing::info!(user = ?row.user, login = row.login, address = %client.address, "logged in");
-    app.end_sockets(&row.user, &ended).await;
+    app.end_sockets(&row.identity()?.user, &ended).await;
     let seconds = app.session().as_secs().try_into().unwrap_or(i64::MAX);
     let cookie = auth::cookie(token.reveal(), seconds, client.https);
     let body = json!({ "user": row.user, "name": row.name, "token": token.reveal(), "expires": row.expires });
@@ -92,8 +92,8 @@ async fn logout(
     who: LoggedIn,
 ) -> Result<Response, Fault> {
     app.accounts().logout(&who.identity.login).await?;
-    app.end_sockets(who.user().as_str(), &[who.identity.login.to_string()]).await;
-    tracing::info!(user = ?who.user().as_str(), login = &*who.identity.login, "logged out");
+    app.end_sockets(&who.identity.user, &[who.identity.login.to_string()]).await;
+    tracing::info!(user = ?who.identity.user.as_str(), login = &*who.identity.login, "logged out");
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, auth::cookie("", 0, client.https))]).into_response())
 }
 
@@ -137,7 +137,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             let is_json = error.is_data();
-            Fault::invalid(if is_json { "a field is missing or of the wrong type" } else { "the body is one JSON object" })
+            Fault::invalid(if is_json {
+                "a field is missing or of the wrong type"
+            } else {
+                "the body is one JSON object"
+            })
         })
     }
 }

@@ -6,9 +6,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use chat_core::{Code, Identity, UserId};
+use chat_core::{Code, Identity};
 
-use crate::{accounts::LoginRow, app::App, fault::Fault};
+use crate::{app::App, fault::Fault};
 
 /// The cookie with the token. Scripts cannot read it, and no other site's request carries it.
 const COOKIE: &str = "chat_session";
@@ -20,13 +20,6 @@ pub(crate) struct LoggedIn {
     pub(crate) identity: Identity,
 }
 
-impl LoggedIn {
-    /// Returns the user's id.
-    pub(crate) fn user(&self) -> &UserId {
-        &self.identity.user
-    }
-}
-
 impl FromRequestParts<App> for LoggedIn {
     type Rejection = Fault;
 
@@ -36,8 +29,8 @@ impl FromRequestParts<App> for LoggedIn {
         if from_cookie && changes_something(parts) && !is_same_site(&parts.headers, app.allowed_origins()) {
             return Err(Code::Denied.into());
         }
-        let row: LoginRow = app.accounts().session(token).await?.ok_or(Code::Unauthenticated)?;
-        Ok(Self { identity: row.identity()? })
+        let login = app.accounts().session(token).await?.ok_or(Code::Unauthenticated)?;
+        Ok(Self { identity: login.identity()? })
     }
 }
 
@@ -113,7 +106,14 @@ mod tests {
         let allowed = ["https://shop.example".to_owned()];
         let from = |origin| is_same_site(&headers(&[("host", "ok.example:8443"), ("origin", origin)]), &allowed);
         assert!(from("https://ok.example:8443") && from("http://ok.example:8443") && from("https://shop.example"));
-        for foreign in ["null", "", "https://ok.example", "https://ok.example:8443.evil.com", "ok.example:8443", "http://shop.example"] {
+        for foreign in [
+            "null",
+            "",
+            "https://ok.example",
+            "https://ok.example:8443.evil.com",
+            "ok.example:8443",
+            "http://shop.example",
+        ] {
             assert!(!from(foreign), "{foreign}");
         }
         let fetched = |site| is_same_site(&headers(&[("host", "ok.example"), ("sec-fetch-site", site)]), &allowed);

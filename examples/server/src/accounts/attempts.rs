@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 /// Wrong guesses at once and per minute: a person mistypes a few times, a guesser needs millions.
 const GUESSES: f64 = 20.0;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Counts kept; full ones are forgotten first. About 10 MiB.
 const KEPT_MAX: usize = 100_000;
 

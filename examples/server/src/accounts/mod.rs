@@ -162,9 +162,9 @@ impl Authenticator for Accounts {
 
 impl LoginRow {
     /// Returns who this is to the engine.
-    pub(crate) fn identity(self) -> Result<Identity, Code> {
-        let user = UserId::new(self.user).map_err(|_| Code::Unauthenticated)?;
-        Ok(Identity::human(user, self.name).with_login(self.login).with_expiry(Timestamp(self.expires)))
+    pub(crate) fn identity(&self) -> Result<Identity, Code> {
+        let user = UserId::new(&*self.user).map_err(|_| Code::Unauthenticated)?;
+        Ok(Identity::human(user, &*self.name).with_login(&*self.login).with_expiry(Timestamp(self.expires)))
     }
 }
 

@@ -56,7 +56,7 @@ impl FromStr for Span {
             _ => return Err(WANTED),
         };
         let span = Duration::from_millis(u64::from(number) * ms_per_unit);
-        if span <= Duration::from_secs(3_600) { Ok(Self(span)) } else { Err(WANTED) }
+        if span <= Duration::from_hours(1) { Ok(Self(span)) } else { Err(WANTED) }
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
     fn a_span_needs_its_unit() {
         assert_eq!("15s".parse::<Span>().unwrap().duration(), Duration::from_secs(15));
         assert_eq!("250ms".parse::<Span>().unwrap().duration(), Duration::from_millis(250));
-        assert_eq!("2m".parse::<Span>().unwrap().duration(), Duration::from_secs(120));
+        assert_eq!("2m".parse::<Span>().unwrap().duration(), Duration::from_mins(2));
         for wrong in ["", "15", "s", "-1s", "1.5s", "2h", "4000000000m", "15 s"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong:?}");
         }
