@@ -73,6 +73,9 @@ pub trait Presence: Send + Sync {
     /// * `a_node_that_stops_refreshing_takes_its_users_along`.
     async fn refresh(&self, node: NodeId) -> Result<Lease, PresenceError>;
 
-    /// Tells for each user whether they are online, in the same order.
+    /// Tells for each user whether they are online.
+    ///
+    /// # Behavior
+    /// * `online_answers_in_the_order_asked`: also for users nobody knows.
     async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, PresenceError>;
 }

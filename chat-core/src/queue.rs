@@ -190,6 +190,7 @@ pub trait WorkQueue: Send + Sync {
     /// # Behavior
     /// * `a_pushed_job_is_delivered_once_it_is_consumed`: also when the consumer comes later.
     /// * `high_priority_goes_first`.
+    /// * `an_expired_job_is_never_delivered`: it goes to the dead letters.
     async fn push(&self, queue: &QueueName, job: Job) -> Result<(), QueueError>;
 
     /// Receives jobs until the stream is dropped; what was delivered and not settled is then given back.
@@ -198,6 +199,7 @@ pub trait WorkQueue: Send + Sync {
     /// * `a_job_goes_to_one_worker`: of several consumers.
     /// * `prefetch_bounds_what_one_worker_holds`.
     /// * `a_dropped_delivery_comes_again`: with a higher attempt.
+    /// * `a_consumer_that_leaves_gives_back_what_it_held`: to the others.
     /// * `a_retry_comes_after_its_delay`: and not before.
     /// * `a_job_that_keeps_failing_goes_dead`: after `attempts_max` deliveries.
     /// * `a_dead_job_never_comes_again`.
@@ -212,4 +214,70 @@ pub trait WorkQueue: Send + Sync {
 
     /// Tells whether other processes can push to this queue, so that what comes back must be authenticated.
     fn is_networked(&self) -> bool;
+}
+
+/// Names one dead letter in its queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadId(Arc<str>);
+
+impl DeadId {
+    /// Wraps an adapter's own name for a letter.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Is what is known of a job that nobody will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Its name in its queue.
+    pub id: DeadId,
+    /// Why nobody will do it, in the words of who gave it up.
+    pub reason: String,
+    /// How often it was delivered.
+    pub attempts: u32,
+    /// When it was given up.
+    pub died: Timestamp,
+}
+
+impl DeadLetter {
+    /// Describes a dead letter; for adapters.
+    pub fn new(id: DeadId, reason: impl Into<String>, attempts: u32, died: Timestamp) -> Self {
+        Self { id, reason: reason.into(), attempts, died }
+    }
+}
+
+/// Shows operators the jobs that were given up; for queues that keep them within reach.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Lists what a queue gave up, oldest first, at most `limit` after `after`.
+    ///
+    /// # Behavior
+    /// * `dead_letters_are_listed_oldest_first`: with the reason, in pages.
+    async fn list(&self, queue: &QueueName, after: Option<&DeadId>, limit: u16) -> Result<Vec<DeadLetter>, QueueError>;
+
+    /// Returns the job of a letter; `None` when the letter is not kept any more.
+    ///
+    /// # Behavior
+    /// * `a_dead_letter_can_be_inspected`: the job is as it was pushed.
+    async fn inspect(&self, queue: &QueueName, id: &DeadId) -> Result<Option<Job>, QueueError>;
+
+    /// Pushes the job of a letter again, as a new one that never expires, and forgets the letter. `false` when the
+    /// letter is not kept any more.
+    ///
+    /// # Behavior
+    /// * `a_replayed_job_is_delivered_again`: once, as if it were new.
+    async fn replay(&self, queue: &QueueName, id: &DeadId) -> Result<bool, QueueError>;
+
+    /// Forgets all letters of a queue and returns how many they were.
+    ///
+    /// # Behavior
+    /// * `a_purge_forgets_all_letters`: and no other job.
+    async fn purge(&self, queue: &QueueName) -> Result<u64, QueueError>;
 }

@@ -1,1 +1,96 @@
-//! The suites that every adapter runs.
+//! The suites that every adapter runs against itself (feature `conformance`).
+//!
+//! Each bullet under a *Behavior* heading in the documentation of a port is a case of that port's suite, under the
+//! same name. An adapter's crate runs them with one line per port in `tests/conformance.rs`:
+//!
+//! ```ignore
+//! chat_core::broker_conformance!(my_broker, || async { BrokerUnderTest::new(Arc::new(MyBroker::open().await)) });
+//! ```
+//!
+//! The line becomes a module of that name with one `#[tokio::test]` per case. The factory runs once per case and
+//! gives a port that shares nothing with those of other cases: on a real server, under a namespace of its own.
+//! A server that cannot be reached fails the test; nothing is skipped in silence.
+
+#![allow(clippy::expect_used, clippy::missing_panics_doc)] // a case speaks by panicking
+
+pub mod broker;
+pub mod dead_letters;
+pub mod presence;
+pub mod queue;
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use futures::{Stream, StreamExt};
+use tokio::time::timeout;
+
+/// How long a case waits for what must come: far more than a loaded machine needs, so that it only ever passes by
+/// when the thing does not come at all.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Declares the cases of a suite once: as a list of names, and as the macro that makes each of them a test.
+macro_rules! suite {
+    (($d:tt) $(#[$doc:meta])* $macro:ident in $module:ident: $($case:ident,)+) => {
+        /// The names of the cases, in the order of the contract.
+        pub const CASES: &[&str] = &[$(stringify!($case)),+];
+
+        $(#[$doc])*
+        #[macro_export]
+        macro_rules! $macro {
+            ($d name:ident, $d factory:expr) => {
+                mod $d name {
+                    #[allow(unused_imports)] // what the factory names
+                    use super::*;
+
+                    $(#[tokio::test]
+                    async fn $case() {
+                        $d crate::conformance::$module::$case(($d factory)().await).await;
+                    })+
+                }
+            };
+        }
+    };
+}
+pub(crate) use suite;
+
+/// Returns the next thing of a stream, which must come.
+async fn next<T>(stream: &mut (impl Stream<Item = T> + Unpin), what: &str) -> T {
+    let next = timeout(DEADLINE, stream.next()).await;
+    next.unwrap_or_else(|_| panic!("{what} did not come within {DEADLINE:?}"))
+        .unwrap_or_else(|| panic!("the stream ended before {what}"))
+}
+
+/// Asserts that a stream stays silent for a while.
+async fn silence<T: Debug>(stream: &mut (impl Stream<Item = T> + Unpin), quiet: Duration, why: &str) {
+    if let Ok(next) = timeout(quiet, stream.next()).await {
+        panic!("{why}, but this came: {next:?}");
+    }
+}
+
+/// Waits until a condition holds, which it must at last.
+async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(DEADLINE, wait).await.is_ok(), "{what} within {DEADLINE:?}");
+}
+
+/// Returns the names of the *Behavior* bullets in a port's source, in order.
+#[cfg(test)]
+fn promised(source: &str) -> Vec<&str> {
+    let docs = source.lines().map(|line| line.trim().trim_start_matches('/').trim_start());
+    docs.filter_map(|line| line.strip_prefix("* `")?.split_once('`').map(|(name, _)| name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_promise_of_a_port_is_a_case_of_its_suite() {
+        assert_eq!(promised(include_str!("../broker.rs")), broker::CASES);
+        assert_eq!(promised(include_str!("../presence.rs")), presence::CASES);
+        assert_eq!(promised(include_str!("../queue.rs")), [queue::CASES, dead_letters::CASES].concat());
+    }
+}

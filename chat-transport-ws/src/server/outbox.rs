@@ -301,3 +301,6 @@ impl State {
         error
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! The ports in memory pass the suites that every adapter passes.
+
+use std::{sync::Arc, time::Duration};
+
+use chat_core::{
+    conformance::{
+        broker::BrokerUnderTest, dead_letters::DeadLettersUnderTest, presence::PresenceUnderTest, queue::QueueUnderTest,
+    },
+    memory::{MemoryBroker, MemoryPresence, MemoryQueue},
+};
+
+/// Long enough for a busy machine to ask twice while it lasts.
+const LEASE: Duration = Duration::from_millis(300);
+
+chat_core::broker_conformance!(memory_broker, || async { BrokerUnderTest::new(Arc::new(MemoryBroker::new())) });
+
+chat_core::presence_conformance!(memory_presence, || async {
+    PresenceUnderTest::new(Arc::new(MemoryPresence::with_lease(LEASE)), LEASE)
+});
+
+chat_core::work_queue_conformance!(memory_queue, || async { QueueUnderTest::new(Arc::new(MemoryQueue::new())) });
+
+chat_core::dead_letters_conformance!(memory_dead_letters, || async {
+    let queue = Arc::new(MemoryQueue::new());
+    DeadLettersUnderTest::new(QueueUnderTest::new(queue.clone()), queue)
+});
