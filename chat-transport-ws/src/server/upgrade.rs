@@ -123,3 +123,6 @@ fn tcp(io: TokioIo<TcpStream>, send_buffer_bytes: usize) -> Io {
     let _ = socket2::SockRef::from(&stream).set_send_buffer_size(send_buffer_bytes);
     Io::Tcp(stream)
 }
+
+#[cfg(test)]
+mod tests;
