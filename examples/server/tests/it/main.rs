@@ -1,0 +1,10 @@
+//! The server as people and operators meet it: the real binary, real sockets, a SQLite file in a temporary folder.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod accounts;
+mod limits;
+mod operators;
+mod options;
+mod page;
+mod server;
+mod tls;
