@@ -73,9 +73,7 @@ async fn login(
     Extension(client): Extension<Client>,
     Body(who): Body<Credentials>,
 ) -> Result<Response, Fault> {
-    let session = app.accounts().login(&who.user, &who.password, client.address).await.inspect_err(|error| {
-        tracing::info!(user = ?who.user.chars().take(32).collect::<String>(), address = %client.address, %error, "login refused");
-    })?;
+    let session = app.accounts().login(&who.user, &who.password, client.address).await?;
     let NewSession { token, row, ended } = session;
     tracing::info!(user = ?row.user, login = row.login, address = %client.address, "logged in");
     app.end_sockets(&row.identity()?.user, &ended).await;

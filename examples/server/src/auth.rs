@@ -26,7 +26,8 @@ impl FromRequestParts<App> for LoggedIn {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
         let (token, from_cookie) = token(&parts.headers).ok_or(Code::Unauthenticated)?;
         // A browser adds the cookie to whatever request a page makes; a bearer token was put there on purpose.
-        if from_cookie && changes_something(parts) && !is_same_site(&parts.headers, app.allowed_origins()) {
+        let is_judged = opens_socket(parts) || from_cookie && changes_something(parts);
+        if is_judged && !is_same_site(&parts.headers, app.allowed_origins()) {
             return Err(Code::Denied.into());
         }
         let login = app.accounts().session(token).await?.ok_or(Code::Unauthenticated)?;
@@ -45,9 +46,13 @@ fn token(headers: &HeaderMap) -> Option<(&str, bool)> {
     cookies.find(|(name, _)| *name == COOKIE).map(|(_, token)| (token, true))
 }
 
-/// Opening a WebSocket is a GET, but it can send whatever comes after it.
 fn changes_something(parts: &Parts) -> bool {
-    !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) || parts.headers.contains_key(header::UPGRADE)
+    !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// It is a GET, but whatever comes after it is not.
+fn opens_socket(parts: &Parts) -> bool {
+    parts.headers.contains_key(header::UPGRADE)
 }
 
 /// Tells whether a request comes from a page of ours, an allowed page, or no page at all.

@@ -59,9 +59,8 @@ async fn run(config: &Config) -> Result<(), Failure> {
     telemetry::log(config.log_format, &config.log)?;
     let metrics = admin::collect()?;
     let mut signals = Signals::new()?;
-    let app = open(config).await?;
-
     let tls = config.tls.as_ref().map(serve::tls).transpose()?;
+    let app = open(config).await?;
     let people = serve::bind(config.listen, "--listen").await?;
     let operators = match config.admin {
         Some(address) => Some(serve::bind(address, "--admin").await?),
@@ -96,7 +95,9 @@ async fn run(config: &Config) -> Result<(), Failure> {
 
 /// Opens accounts and chat, and the stock bot beside them.
 async fn open(config: &Config) -> Result<App, Failure> {
-    let accounts = Arc::new(Accounts::open(config.accounts.reveal(), config.session).await?);
+    let accounts = Accounts::open(config.accounts.reveal(), config.session).await;
+    let accounts = accounts.map_err(|error| format!("--accounts {}: {}", config.accounts, chain(&error)))?;
+    let accounts = Arc::new(accounts);
     let chat = Chat::builder().store(config.store.reveal()).engine(|engine| engine.authenticator(accounts.clone()));
     let chat = bot::add(chat, config).await?.build().await?;
     Ok(App::new(config, accounts, chat))

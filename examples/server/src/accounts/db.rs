@@ -1,6 +1,6 @@
 //! The tables of accounts, in SQLite. Each function is one statement, so none leaves a transaction open.
 
-use std::{str::FromStr, time::Duration};
+use std::{fs::File, io, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     Row, SqlitePool,
@@ -89,6 +89,9 @@ impl Db {
             // What was answered as registered survives a power cut.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5));
+        if !url.contains(":memory:") {
+            keep_private(options.get_filename())?;
+        }
         let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
         let pool = pool.connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
@@ -202,5 +205,13 @@ impl Db {
     /// Closes all connections.
     pub(super) async fn close(&self) {
         self.0.close().await;
+    }
+}
+
+/// Makes a new database readable for its owner only; SQLite gives the files beside it the same mode.
+fn keep_private(path: &Path) -> Result<(), sqlx::Error> {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
     }
 }

@@ -103,13 +103,18 @@ impl Accounts {
         let row = self.db.user(&id, &place.to_string()).await?;
         let known = row.as_ref().is_some_and(|row| row.known);
         self.attempts.take(&id, place, known).map_err(AccountError::TooMany)?;
+        let exists = row.is_some();
         let (name, stored) = row.map(|row| (row.name, row.password)).unzip();
         let verdict = self.hasher.verify(&password, stored).await;
         if !matches!(verdict, Ok(Verdict::Wrong)) {
             self.attempts.refund(&id, place, known);
         }
         let verdict = verdict?;
-        let name = name.filter(|_| verdict != Verdict::Wrong).ok_or(AccountError::Wrong)?;
+        let Some(name) = name.filter(|_| verdict != Verdict::Wrong) else {
+            // An unknown name is left out of the log: it may be a password, typed into the wrong field.
+            tracing::info!(user = ?exists.then_some(&id), address = %from, "wrong password");
+            return Err(AccountError::Wrong);
+        };
         if verdict == Verdict::Outdated {
             self.db.set_password(&id, &self.hasher.hash(&password).await?).await?;
         }
