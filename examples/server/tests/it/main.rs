@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod bot;
+mod chat;
 mod limits;
 mod operators;
 mod options;
 mod page;
 mod server;
+mod socket;
 mod tls;

@@ -47,6 +47,11 @@ impl Answer {
     }
 }
 
+/// Makes the key of something new.
+pub fn key() -> String {
+    chat_core::Key::generate().to_string()
+}
+
 /// Returns the binary with no option from the surroundings.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
@@ -134,6 +139,19 @@ impl Server {
     pub async fn token_of_new(&self, user: &str) -> String {
         assert_eq!(self.register(user).await.status, StatusCode::CREATED);
         self.login(user).await.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a public room and returns its id.
+    pub async fn create_room(&self, token: &str, title: &str) -> String {
+        let spec = json!({ "title": title, "visibility": "public" });
+        let room = self.post_as(token, "/chat/rooms", json!({ "key": key(), "spec": spec })).await;
+        assert_eq!(room.status, StatusCode::CREATED, "{room:?}");
+        room.json()["room"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn join(&self, token: &str, room: &str) {
+        let joined = self.post_as(token, &format!("/chat/rooms/{room}/join"), json!({ "key": key() })).await;
+        assert_eq!(joined.status, StatusCode::CREATED, "{joined:?}");
     }
 
     pub async fn get_as(&self, token: &str, path: &str) -> Answer {
