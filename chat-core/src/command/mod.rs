@@ -1,5 +1,10 @@
 //! Slash commands: what a person types with a leading `/`, carried out here or by a worker elsewhere.
 
+mod parser;
+mod registry;
+mod stub;
+mod ticket;
+pub use parser::*; pub use registry::*; pub use stub::*; pub use ticket::*;
 use std::{borrow::Cow, future::Future, sync::Arc};
 
 use async_trait::async_trait;
@@ -7,7 +12,7 @@ use async_trait::async_trait;
 use crate::model::{Key, RoomId, Timestamp, UserId};
 
 /// Is one use of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Invocation {
     /// The command's name, lower case.
@@ -26,6 +31,8 @@ pub struct Invocation {
     pub key: Key,
     /// When an answer is too late.
     pub deadline: Timestamp,
+    /// Proves the invocation.
+    pub ticket: Ticket,
 }
 
 /// Is a command's answer.
