@@ -6,6 +6,8 @@ use chat_core::{
     Authenticator, Broker, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence, Store,
     WorkQueue,
 };
+#[cfg(feature = "axum")]
+use chat_transport_ws::{WsConfig, WsServer};
 
 use crate::{OpenError, Source, open};
 
@@ -23,6 +25,9 @@ use crate::{OpenError, Source, open};
 pub struct Chat {
     engine: Engine,
     queue: Option<Arc<dyn WorkQueue>>,
+    // One per chat: a message is encoded once per server.
+    #[cfg(feature = "axum")]
+    ws: WsServer,
 }
 
 impl Chat {
@@ -33,7 +38,15 @@ impl Chat {
 
     /// Begins to put a chat together. Without further calls it lives in memory.
     pub fn builder() -> ChatBuilder {
-        ChatBuilder { engine: Engine::builder(), store: "memory:".into(), broker: None, presence: None, queue: None }
+        ChatBuilder {
+            engine: Engine::builder(),
+            store: "memory:".into(),
+            broker: None,
+            presence: None,
+            queue: None,
+            #[cfg(feature = "axum")]
+            ws: WsConfig::default(),
+        }
     }
 
     /// Returns the engine, for transports and for what this type does not cover.
@@ -55,7 +68,17 @@ impl Chat {
     ///
     /// Call it when the process is told to stop, before the listener is closed. Returns when done or after `grace`.
     pub async fn drain(&self, grace: Duration) {
+        #[cfg(feature = "axum")]
+        let started = tokio::time::Instant::now();
         self.engine.drain(grace).await;
+        #[cfg(feature = "axum")]
+        self.ws.closed(grace.saturating_sub(started.elapsed())).await;
+    }
+
+    /// Returns the WebSocket server, for a listener or a route of the host's own.
+    #[cfg(feature = "axum")]
+    pub fn ws(&self) -> &WsServer {
+        &self.ws
     }
 }
 
@@ -95,6 +118,8 @@ pub struct ChatBuilder {
     broker: Option<Source<dyn Broker>>,
     presence: Option<Source<dyn Presence>>,
     queue: Option<Source<dyn WorkQueue>>,
+    #[cfg(feature = "axum")]
+    ws: WsConfig,
 }
 
 impl ChatBuilder {
@@ -156,6 +181,14 @@ impl ChatBuilder {
         self.engine(|engine| engine.limits(limits))
     }
 
+    /// Sets other limits of connections, and which pages may connect.
+    #[cfg(feature = "axum")]
+    #[must_use]
+    pub fn ws(mut self, config: WsConfig) -> Self {
+        self.ws = config;
+        self
+    }
+
     /// Opens everything and starts the chat.
     pub async fn build(self) -> Result<Chat, OpenError> {
         let mut engine = self.engine.store(self.store.open(open::store).await?);
@@ -169,7 +202,13 @@ impl ChatBuilder {
             Some(queue) => Some(queue.open(open::queue).await?),
             None => None,
         };
-        Ok(Chat { engine: engine.build().await?, queue })
+        let engine = engine.build().await?;
+        Ok(Chat {
+            #[cfg(feature = "axum")]
+            ws: WsServer::new(engine.clone(), self.ws),
+            engine,
+            queue,
+        })
     }
 
     /// Sets something of the engine that [`ChatBuilder`] has no word for, such as a clock.

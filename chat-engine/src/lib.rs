@@ -65,6 +65,8 @@ pub use chat_core::{
     Hub, HubError, Identity, Invocation, Key, Kind, Limits, LocalHub, Member, Members, Outgoing, Page, Policy, Posted,
     Reply, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start, Text, Timestamp, UserId, Visibility,
 };
+#[cfg(feature = "axum")]
+pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
 pub use open::Part;
 pub use source::Source;

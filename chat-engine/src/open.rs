@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Broker, Presence, Store, WorkQueue};
+use chat_core::{
+    Broker, Presence, Store, WorkQueue,
+    memory::{MemoryBroker, MemoryPresence, MemoryQueue},
+};
 
 use crate::{error::OpenError, url::Url};
 
@@ -50,18 +53,21 @@ pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
 // Opening any of these may need the network one day, so that all are async alike.
 pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
     match url.scheme(Part::Broker)? {
+        "memory" => Ok(Arc::new(MemoryBroker::new())),
         scheme => Err(OpenError::unknown(Part::Broker, scheme)),
     }
 }
 
 pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> {
     match url.scheme(Part::Presence)? {
+        "memory" => Ok(Arc::new(MemoryPresence::new())),
         scheme => Err(OpenError::unknown(Part::Presence, scheme)),
     }
 }
 
 pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
     match url.scheme(Part::Queue)? {
+        "memory" => Ok(Arc::new(MemoryQueue::new())),
         scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }
 }

@@ -1,11 +1,9 @@
 //! Messages: reading back and posting.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 use chat_core::{
-    Draft, Hub, Posted, Room,
-    protocol::{ServerFrame, parts},
+    Draft, Hub, Posted,
+    protocol::{ServerFrame, Target, parts},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -28,7 +26,7 @@ pub(super) struct MessagePage {
 /// `GET /rooms/{id}/messages`: what people read, oldest first; without parameters the newest 50.
 pub(super) async fn history(caller: Caller, InRoom(room): InRoom, Query(query): Query<MessagePage>) -> Answer {
     let page = parts::read_page(query.before, query.after, None, query.limit)?;
-    let entries = caller.hub().handle(room).history(page).await?;
+    let entries = caller.hub().room(room).await?.history(page).await?;
     Ok(frame(StatusCode::OK, &ServerFrame::History { reference: None, room, entries: &entries }))
 }
 
@@ -46,21 +44,20 @@ impl Posting {
 
 /// `POST /rooms/{id}/messages`: any durable change, as its author; a text that begins with `/` is a command.
 pub(super) async fn send(caller: Caller, InRoom(room): InRoom, Json(posting): Json<Posting>) -> Answer {
-    post(caller.hub().handle(room), posting.draft()?).await
+    post(&caller, Target::Room(room), posting.draft()?).await
 }
 
 /// `POST /direct/{user}/messages`: the same to the private room with a user, which the first message creates.
 pub(super) async fn send_direct(caller: Caller, WithUser(user): WithUser, Json(posting): Json<Posting>) -> Answer {
-    post(caller.hub().direct(&user), posting.draft()?).await
+    post(&caller, Target::User(user), posting.draft()?).await
 }
 
 /// Posts, and answers with the frame that a connection would be sent.
-pub(super) async fn post(room: Arc<dyn Room>, draft: Draft) -> Answer {
+pub(super) async fn post(caller: &Caller, target: Target, draft: Draft) -> Answer {
     let (reference, key) = (None, draft.key);
-    match room.post(draft).await? {
-        Posted::Stored { seq, id } => {
-            Ok(frame(StatusCode::CREATED, &ServerFrame::Ack { reference, key, room: room.id(), seq, id }))
-        }
-        _ => Ok(frame(StatusCode::ACCEPTED, &ServerFrame::Accepted { reference, key })),
-    }
+    let (room, posted) = caller.hub().post_to(target, draft).await?;
+    Ok(match posted {
+        Posted::Stored { seq, id } => frame(StatusCode::CREATED, &ServerFrame::Ack { reference, key, room, seq, id }),
+        _ => frame(StatusCode::ACCEPTED, &ServerFrame::Accepted { reference, key }),
+    })
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use chat_core::{
     Body, Draft, UserId,
     model::{MemberChange, Membership},
-    protocol::{ServerFrame, Which, parts, summary_json},
+    protocol::{ServerFrame, Target, Which, parts, summary_json},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -42,7 +42,7 @@ pub(super) async fn create(caller: Caller, Json(creation): Json<Creation>) -> An
     let key = parts::read_key(creation.key.as_deref())?;
     let spec = parts::read_spec(creation.spec.as_deref())?;
     let hub = caller.hub();
-    let room = hub.create_under(key, spec).await?.id();
+    let (room, _) = hub.create_under(key, spec).await?;
     let summary = hub.summary(room).await?;
     let mut response = answer(StatusCode::CREATED, summary_json(&summary).to_string().into_bytes());
     // Relative to `…/rooms`, so that it is right wherever the host has put these routes.
@@ -90,5 +90,5 @@ pub(super) async fn leave(caller: Caller, room: InRoom, keyed: Json<Keyed>) -> A
 async fn change(caller: Caller, InRoom(room): InRoom, Json(keyed): Json<Keyed>, change: Membership) -> Answer {
     let key = parts::read_key(keyed.key.as_deref())?;
     let body = Body::Member(MemberChange { user: caller.identity.user.clone(), change });
-    post(caller.hub().handle(room), Draft { key, body }).await
+    post(&caller, Target::Room(room), Draft { key, body }).await
 }

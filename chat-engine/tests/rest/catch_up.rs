@@ -101,14 +101,15 @@ async fn what_was_trimmed_is_a_gap() {
     let store = Arc::new(MemoryStore::new());
     let site = Site::of(Chat::builder().store(store.clone()), None).await;
     let room = site.public("ann", "open").await;
-    for text in ["a", "b", "c"] {
+    let seen = site.say("ann", &room, "a").await.expect(201);
+    for text in ["b", "c", "d"] {
         site.say("ann", &room, text).await.expect(201);
     }
-    store.trim(id(&room), Seq::new(3).unwrap()).await.unwrap();
-    let found = catch_up(&site, "ann", json!({ "cursors": [start(&room)] })).await.expect(200)["rooms"][0].clone();
-    assert_eq!(found["gap"]["to"], 3, "{found}");
-    assert_eq!(found["gap"]["why"], "retention");
-    assert_eq!(found["entries"].as_array().unwrap().last().unwrap()["body"]["text"], "c");
+    store.trim(id(&room), Seq::new(4).unwrap()).await.unwrap();
+    let cursor = json!({ "room": seen["room"], "seq": seen["seq"], "id": seen["id"] });
+    let found = catch_up(&site, "ann", json!({ "cursors": [cursor] })).await.expect(200)["rooms"][0].clone();
+    assert_eq!(found["gap"], json!({ "from": 3, "to": 4, "why": "retention" }));
+    assert_eq!(found["entries"][0]["body"]["text"], "d");
 }
 
 #[tokio::test]

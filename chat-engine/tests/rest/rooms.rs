@@ -58,8 +58,8 @@ async fn rooms_are_listed_for_their_members_and_public_ones_for_all(site: Site) 
     assert_eq!(mine, both);
     assert!(rooms(site.get("bob", "/rooms?which=mine").await.expect(200)).is_empty());
     assert_eq!(rooms(site.get("bob", "/rooms?which=public").await.expect(200)), [open.clone()]);
-    // Of a public room everybody may know that it is there; of a private one only members.
-    assert!(site.get("bob", &open).await.expect(200).get("role").is_none());
+    // Of a public room everybody may know that it is there, and no more; of a private one only members.
+    site.get("bob", &open).await.expect_error(403, "denied");
     site.get("bob", &closed).await.expect_error(404, "not_found");
 }
 
