@@ -43,7 +43,7 @@ export class Timeline {
     this.#shown = room;
     this.#top.textContent = topText(room);
     reconcile(this.#rows, rows(room, who).map((row) => ({ ...row, make: () => rowView(row, this.page) })));
-    if (place) this.#scroller.scrollTop += place.node.getBoundingClientRect().top - place.top;
+    if (place) this.#putBack(place);
     else this.toEnd();
     this.#typing.textContent = typingText(room);
     this.#jump.hidden = this.atEnd;
@@ -67,11 +67,17 @@ export class Timeline {
     node.classList.add('flash');
   }
 
-  /** Returns the first row in view and where it stands, to put it there again. */
+  /** Returns the first message in view and where it stands; the name of a day moves up with what is put before it. */
   #place() {
-    const top = this.#scroller.getBoundingClientRect().top;
-    const node = [...this.#rows.children].find((row) => row.getBoundingClientRect().bottom > top && row.dataset.key.includes(' '));
-    return node && { node, top: node.getBoundingClientRect().top };
+    const { top } = this.#scroller.getBoundingClientRect();
+    const node = [...this.#rows.querySelectorAll('.message')].find((row) => row.getBoundingClientRect().bottom > top);
+    return node && { key: node.dataset.key, top: node.getBoundingClientRect().top };
+  }
+
+  /** Scrolls so that the row stands where it stood; it may have been drawn anew under the same key. */
+  #putBack({ key, top }) {
+    const node = [...this.#rows.children].find((row) => row.dataset.key === key);
+    if (node) this.#scroller.scrollTop += node.getBoundingClientRect().top - top;
   }
 
   #scrolled() {
