@@ -96,8 +96,8 @@ impl WsServer {
 }
 
 impl Shared {
-    pub(crate) fn limits(&self) -> Limits {
-        Limits::default()
+    pub(crate) fn limits(&self) -> &Limits {
+        self.engine.limits()
     }
 }
 
