@@ -11,6 +11,7 @@ use std::{
 use axum::{Router, middleware};
 use chat_core::UserId;
 use chat_engine::Chat;
+use tokio::time;
 
 use crate::{
     accounts::Accounts,
@@ -20,6 +21,9 @@ use crate::{
     config::Config,
     telemetry, web,
 };
+
+/// How often closing a login's connections is tried again: within the 30 s that an ended login may still receive.
+const REVOKE_EVERY: Duration = Duration::from_secs(2);
 
 /// Is the running server, cheap to clone.
 #[derive(Clone)]
@@ -86,9 +90,26 @@ impl App {
         !self.0.stopping.load(Ordering::Relaxed) && self.0.chat.engine().is_ready().await
     }
 
-    /// Closes the connections of logins that have ended.
+    /// Closes the connections of logins that have ended, on every node. Goes on in the background if the chat's store
+    /// cannot be reached now.
     pub(crate) async fn end_sockets(&self, user: &UserId, logins: &[String]) {
-        let _ = (user, logins, &self.0.chat);
+        for login in logins {
+            if let Err(error) = self.0.chat.engine().revoke(user, Some(login)).await {
+                tracing::warn!(%error, login, "the connections of an ended login are still open");
+                tokio::spawn(self.clone().keep_ending(user.clone(), login.clone()));
+            }
+        }
+    }
+
+    /// Tries until it works; a login is over at the latest when its time is.
+    async fn keep_ending(self, user: UserId, login: String) {
+        let tries = self.session().as_secs() / REVOKE_EVERY.as_secs();
+        for _ in 0..tries {
+            time::sleep(REVOKE_EVERY).await;
+            if self.0.chat.engine().revoke(&user, Some(&login)).await.is_ok() {
+                return;
+            }
+        }
     }
 
     /// Stops in order: no new people, what was received is answered and stored, clients are told to come back.

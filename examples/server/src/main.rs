@@ -32,7 +32,8 @@ mod web;
 
 use std::{error::Error, io::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use chat_engine::Chat;
+use chat_engine::{Chat, Limits};
+use chat_transport_ws::{Origins, PerAddress, WsConfig};
 use tokio::{net::TcpListener, sync::watch, time};
 
 use accounts::Accounts;
@@ -98,9 +99,23 @@ async fn open(config: &Config) -> Result<App, Failure> {
     let accounts = Accounts::open(config.accounts.reveal(), config.session).await;
     let accounts = accounts.map_err(|error| format!("--accounts {}: {}", config.accounts, chain(&error)))?;
     let accounts = Arc::new(accounts);
-    let chat = Chat::builder().store(config.store.reveal()).engine(|engine| engine.authenticator(accounts.clone()));
+    let chat = Chat::builder()
+        .store(config.store.reveal())
+        .ws(sockets(config))
+        .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
+        .engine(|engine| engine.authenticator(accounts.clone()));
     let chat = bot::add(chat, config).await?.build().await?;
     Ok(App::new(config, accounts, chat))
+}
+
+/// Sets what a WebSocket may do here. Which pages may connect is judged together with who is logged in, by `auth`.
+fn sockets(config: &Config) -> WsConfig {
+    let mut sockets = WsConfig::default();
+    sockets.origins = Origins::any();
+    if config.load_profile {
+        sockets.per_address = PerAddress::unlimited();
+    }
+    sockets
 }
 
 /// Tells the person who started this where to go. The last line is there for programs: everything is open by then.

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use axum::Router;
-use chat_transport_ws::{Front, FrontConfig, Proxies};
+use chat_transport_ws::{Front, FrontConfig, PerAddress, Proxies};
 use hyper_util::service::TowerToHyperService;
 use rustls::{
     ServerConfig,
@@ -61,6 +61,9 @@ pub(crate) fn people(
 ) -> impl Future<Output = io::Result<()>> + Send + use<> {
     let mut bounds = FrontConfig::default();
     bounds.proxies = if config.behind_proxy { Proxies::Nearby } else { Proxies::None };
+    if config.load_profile {
+        bounds.per_address = PerAddress::unlimited();
+    }
     bounds.drain_within = config.drain_grace;
     let (front, service) = (Front::new(bounds), TowerToHyperService::new(routes));
     async move {

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// Which log lines there are.
     pub(crate) log: String,
+    /// Whether limits are raised for a load test.
+    pub(crate) load_profile: bool,
     /// How long a stopping server may take.
     pub(crate) drain_grace: Duration,
     /// How long a login lasts.
@@ -123,6 +125,7 @@ impl Config {
             secret,
             log_format: given.log_format.unwrap_or_default(),
             log: given.log.unwrap_or_else(|| "info".to_owned()),
+            load_profile: given.load_profile.unwrap_or_default(),
             drain_grace: given.drain_grace.map_or(Duration::from_secs(15), value::Span::duration),
             session: Duration::from_secs(u64::from(days) * 24 * 60 * 60),
         };
