@@ -28,8 +28,9 @@ const BACKOFF_BASE_MS = 250;
 const BACKOFF_CAP_MS = 15_000;
 /** A connection that held this long was good: the next wait starts small again. */
 const STABLE_MS = 5_000;
-/** An answer is due in this time, else the link counts as dead; the server itself gives up on its store after 5 s. */
-const SILENCE_MS = 10_000;
+/** If an answer is due and nothing is heard this long, the client asks, and after the same time again gives the link
+ * up: the server answers within 5 s even if its store does not, only a command may take longer. */
+const SILENCE_MS = 7_000;
 /** Drafts under way in one room: below the burst of 20 that a server allows, so that a resend is not refused. */
 const WINDOW = 16;
 /** Drafts kept at most: more than anybody types during an outage, and far below what sessionStorage takes. */
@@ -40,6 +41,8 @@ const FRAME_BYTES_MAX = 64 * 1024;
 const TYPING_MS = 2_000;
 /** Read marks are collected this long, since only the last one counts. */
 const READ_MS = 300;
+/** Reasons for which the server stops sending a room that pass by themselves, such as a store that restarts. */
+const PASSING = new Set(['retry', 'rate_limited', 'draining']);
 /** Close codes after which connecting again would only fail again, if no `close` frame says otherwise. */
 const FINAL = new Set([1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4020]);
 
@@ -299,6 +302,7 @@ export class ChatClient {
     this.#socket = null;
     clearTimeout(this.#reconnect);
     clearTimeout(this.#silence);
+    this.#silence = null;
     if (socket && socket.readyState <= 1) socket.close(1000);
     this.#unsent.pause();
     for (const request of this.#requests.values()) request.fail(failure('offline', 'the connection was lost', true));
@@ -321,11 +325,16 @@ export class ChatClient {
   }
 
   /** (Re)starts the wait for a sign of life, if an answer is due. */
-  #listen() {
+  #listen(asked = false) {
     clearTimeout(this.#silence);
     const due = this.state === 'connecting' || this.#requests.size > 0 || this.#unsent.underWay();
-    if (due) this.#silence = setTimeout(() => this.#end({ code: 1006, reason: 'no answer' }), SILENCE_MS);
-    else this.#silence = null;
+    this.#silence = due ? setTimeout(() => this.#wonder(asked), SILENCE_MS) : null;
+  }
+
+  #wonder(asked) {
+    if (asked || this.state !== 'online') return this.#end({ code: 1006, reason: 'no answer' });
+    this.rooms({ limit: 1 }).catch(() => {});
+    this.#listen(true);
   }
 
   #ask(frame) {
@@ -348,7 +357,7 @@ export class ChatClient {
   #transmit(frame) {
     const { type, ref, ...rest } = frame;
     this.#socket.send(JSON.stringify({ type, ref, ...rest }));
-    if (ref && !this.#silence) this.#listen();
+    if (ref) this.#silence ??= setTimeout(() => this.#wonder(false), SILENCE_MS);
     return ref;
   }
 
@@ -376,10 +385,7 @@ export class ChatClient {
     accepted: (frame) => this.#unsent.settle(frame.key, 'accepted', frame),
     error: (frame) => this.#unsent.refuse(frame),
     followed: (frame) => this.#followed(frame),
-    unfollowed: (frame) => {
-      this.#cursors.delete(frame.room);
-      this.#emit('unfollowed', frame);
-    },
+    unfollowed: (frame) => this.#unfollowed(frame),
     gap: (frame) => this.#gap(frame),
     reset: (frame) => {
       this.#cursors.delete(frame.room);
@@ -408,6 +414,24 @@ export class ChatClient {
     if (cursor) this.#miss(room, cursor.seq + 1, seq);
     if (!cursor || seq > cursor.seq) this.#advance({ room, seq, ...(id && { id }) });
     this.#emit('followed', frame);
+  }
+
+  #unfollowed(frame) {
+    if (PASSING.has(frame.why)) return this.#followAgain(frame, 0);
+    this.#cursors.delete(frame.room);
+    this.#emit('unfollowed', frame);
+  }
+
+  /** Asks for a room until the server can send it again; another connection resumes it anyway. */
+  #followAgain(frame, tries) {
+    const socket = this.#socket;
+    setTimeout(() => {
+      if (this.#socket !== socket) return;
+      this.follow(frame.room, this.#cursors.get(frame.room)).catch((error) => {
+        if (error.retryable) this.#followAgain(frame, tries + 1);
+        else if (this.#socket === socket) this.#unfollowed({ ...frame, why: error.name });
+      });
+    }, backoff(tries, this.#random));
   }
 
   #gap(frame) {

@@ -85,7 +85,7 @@ pub struct FrontConfig {
     pub per_address: PerAddress,
     /// Reverse proxies before this server: their `X-Forwarded-For` is believed, nobody else's, and they are not
     /// limited as an address. Default: none.
-    pub proxies: Vec<IpAddr>,
+    pub proxies: Proxies,
     /// Requests under way may end within this after shutdown: 10 s.
     pub drain_within: Duration,
 }
@@ -98,8 +98,33 @@ impl Default for FrontConfig {
             headers_max: 100,
             connections_max: 10_000,
             per_address: PerAddress::default(),
-            proxies: Vec::new(),
+            proxies: Proxies::None,
             drain_within: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Says which peers are reverse proxies of ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proxies {
+    /// None.
+    #[default]
+    None,
+    /// Those at these addresses, of which several may stand one behind the other.
+    Listed(Vec<IpAddr>),
+    /// Any one of this machine or of a private network, where addresses change with each start of a container.
+    Nearby,
+}
+
+impl Proxies {
+    /// Tells whether a peer is a proxy of ours.
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        match (self, peer.to_canonical()) {
+            (Self::None, _) => false,
+            (Self::Listed(listed), peer) => listed.contains(&peer),
+            (Self::Nearby, IpAddr::V4(v4)) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+            (Self::Nearby, IpAddr::V6(v6)) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //!   in any hyper or axum handler, and with [`WsServer::serve`] on a listener of its own.
 //! * [`Front`] is the HTTP/1 server before it, with time-outs and limits that `axum::serve` does not set; it serves any
 //!   hyper service, an axum router included.
-//! * [`WsConfig`], [`FrontConfig`], [`PerAddress`] and [`Origins`] bound and admit; each default has its reason.
+//! * [`WsConfig`], [`FrontConfig`], [`PerAddress`], [`Proxies`] and [`Origins`] bound and admit; each default has its reason.
 //!
 //! Inside, `outbox` is a connection's one way out: publishers write a frame to its socket from their own task, and what
 //! the kernel does not take at once waits there. `wire` hands the same socket to the WebSocket library, which reads
@@ -15,5 +15,5 @@ mod config;
 mod framing;
 mod server;
 
-pub use config::{FrontConfig, PerAddress, WsConfig};
+pub use config::{FrontConfig, PerAddress, Proxies, WsConfig};
 pub use server::{ClientAddress, Front, Origins, WsServer};

@@ -100,6 +100,20 @@ test('a room that is followed no more is not resumed', async () => {
   assert.equal(of('unfollowed')[0].why, 'removed');
 });
 
+test('a room that cannot be sent right now is followed again from where it stood', async () => {
+  chat.connect();
+  await net.latest().greet();
+  const socket = net.latest();
+  await socket.say(entry(1), { type: 'unfollowed', room: 'r', why: 'retry' });
+  mock.timers.tick(125);
+  const { ref, ...follow } = socket.take('follow');
+  assert.deepEqual(follow, { type: 'follow', room: 'r', cursor: { seq: 1, id: 'id-1' } });
+  await socket.say({ type: 'error', ref, code: 1100, name: 'retry', message: 'later', retryable: true });
+  mock.timers.tick(250);
+  await socket.say({ type: 'followed', ref: socket.take('follow').ref, room: 'r', seq: 1, id: 'id-1' }, entry(2));
+  assert.deepEqual([seqs(), of('unfollowed')], [[1, 2], []]);
+});
+
 test('waits grow with full jitter and stay below the cap', () => {
   for (let attempt = 0; attempt < 2_000; attempt += 1) {
     const most = Math.min(15_000, 250 * 2 ** attempt);
@@ -166,10 +180,23 @@ test('a link that gives no answer is given up', async () => {
   await net.latest().greet();
   mock.timers.tick(60_000);
   assert.equal(chat.state, 'online', 'nothing was due');
-  chat.rooms().catch(() => {});
-  mock.timers.tick(10_000);
+  chat.history('r').catch(() => {});
+  mock.timers.tick(7_000);
+  assert.equal(net.latest().of('rooms').length, 1, 'asked for a sign of life');
+  mock.timers.tick(7_000);
   assert.equal(chat.state, 'offline');
   assert.equal(net.latest().readyState, 3);
+});
+
+test('a command that takes its time does not cost the connection', async () => {
+  chat.connect();
+  await net.latest().greet();
+  chat.say('r', '/slow');
+  for (let second = 0; second < 28; second += 7) {
+    mock.timers.tick(7_000);
+    await net.latest().say({ type: 'rooms', ref: net.latest().take('rooms').ref, rooms: [] });
+  }
+  assert.deepEqual([chat.state, net.sockets.length], ['online', 1]);
 });
 
 test('waking up checks a quiet link and hurries a waiting one', async () => {

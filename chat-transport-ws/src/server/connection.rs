@@ -38,10 +38,13 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Serves one connection to its end. `read` was read from it already.
 pub(crate) async fn run(shared: &Shared, io: Io, read: Bytes, peer: Peer) {
     let _open = shared.metrics.open_one();
-    let mut connection = Connection::new(shared, io, read, peer).await;
+    // In a box of its own: what only the beginning needs would else be kept by the task to its end.
+    let mut connection = Box::pin(Connection::new(shared, io, read, peer)).await;
     let end = connection.serve().await;
     metrics::closed(end.name());
-    connection.finish(end, shared.config.close_within).await;
+    if let Some(outbox) = connection.end(end) {
+        say_last_words(&outbox, shared.config.close_within).await;
+    }
 }
 
 struct Connection {
@@ -76,18 +79,11 @@ enum Step {
 
 impl Connection {
     async fn new(shared: &Shared, io: Io, read: Bytes, peer: Peer) -> Self {
-        let limits = shared.limits();
         let outbox = Arc::new(SocketOutbox::new(io, shared.config.outbox_bytes_max, shared.metrics.clone()));
-        let wire = Wire::new(outbox.clone(), read.len(), 2 * limits.frame_bytes_max);
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(limits.frame_bytes_max))
-            .max_frame_size(Some(limits.frame_bytes_max));
-        let socket = WebSocketStream::from_partially_read(wire, read.into(), Role::Server, Some(config)).await;
+        let socket = open_socket(&outbox, read, shared.limits().frame_bytes_max).await;
         let session = shared.engine.connect(peer, outbox.clone(), shared.encoding.clone());
         let now = Instant::now();
-        let heartbeat = Heartbeat::new(&shared.config, now, limits.hello_within);
+        let heartbeat = Heartbeat::new(&shared.config, now, shared.limits().hello_within);
         Self { socket, outbox, session, heartbeat, throttle: Throttle::new(now), waits: false, paused_until: None }
     }
 
@@ -98,9 +94,10 @@ impl Connection {
             let step = tokio::select! {
                 biased;
                 event = poll_fn(|cx| self.outbox.poll_event(cx)) => Step::Outbox(event),
-                () = self.session.ready(), if self.waits => Step::Ready,
-                message = self.socket.next(), if reads => Step::Message(message),
                 () = timer.as_mut() => Step::Time,
+                () = self.session.ready(), if self.waits => Step::Ready,
+                // Last: a client that sends without end holds up nothing else.
+                message = self.socket.next(), if reads => Step::Message(message),
             };
             let end = match step {
                 Step::Outbox(event) => self.hear(event),
@@ -185,25 +182,43 @@ impl Connection {
         None
     }
 
-    /// Ends the session first, so that others see it leave at once; then writes what was taken, in bounded time.
-    async fn finish(self, end: End, within: Duration) {
+    /// Ends the session, so that others see it leave at once. Returns the outbox if there are last words in it.
+    fn end(self, end: End) -> Option<Arc<SocketOutbox>> {
         match end {
             End::Ours(why) => self.outbox.close(why),
             End::Closed(_) => {}
             End::Theirs => self.outbox.end(),
-            End::Lost => return self.outbox.abandon(),
+            End::Lost => {
+                self.outbox.abandon();
+                return None;
+            }
         }
-        drop((self.session, self.socket));
-        let outbox = self.outbox;
-        let last_words = async {
-            poll_fn(|cx| outbox.poll_flush(cx)).await?;
-            poll_fn(|cx| outbox.io().poll_shutdown(cx)).await
-        };
-        if let Ok(Ok(())) = timeout(within, last_words).await {
-            let _ = timeout(LINGER, linger(&outbox)).await;
-        }
-        outbox.abandon();
+        Some(self.outbox)
     }
+}
+
+/// Writes what was taken, in bounded time.
+async fn say_last_words(outbox: &SocketOutbox, within: Duration) {
+    let written = async {
+        poll_fn(|cx| outbox.poll_flush(cx)).await?;
+        poll_fn(|cx| outbox.io().poll_shutdown(cx)).await
+    };
+    if let Ok(Ok(())) = timeout(within, written).await {
+        let _ = timeout(LINGER, linger(outbox)).await;
+    }
+    outbox.abandon();
+}
+
+async fn open_socket(outbox: &Arc<SocketOutbox>, read: Bytes, message_bytes_max: usize) -> WebSocketStream<Wire> {
+    // Twice a message, since its headers and what is between its fragments count, too.
+    let wire = Wire::new(outbox.clone(), read.len(), 2 * message_bytes_max);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max));
+    // Copied, since even an empty rest holds hyper's whole buffer of 8 KiB.
+    WebSocketStream::from_partially_read(wire, read.to_vec(), Role::Server, Some(config)).await
 }
 
 /// Reads until the other side closes, too.

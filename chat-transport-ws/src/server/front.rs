@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    future::ready,
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -18,9 +19,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -28,10 +30,13 @@ use super::{
     metrics,
     refusal::{Answer, Refusal},
 };
-use crate::FrontConfig;
+use crate::{FrontConfig, Proxies};
 
 /// Accepting fails when file descriptors are used up: wait for some to come back instead of spinning.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// What only proxies may say. From anybody else it is removed, so that the service behind need not ask who said it.
+const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
 /// Is the address of the client, put by [`Front`] into each request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,28 @@ impl Front {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        self.serve_over(listener, |stream| ready(Ok(stream)), service, shutdown).await
+    }
+
+    /// Serves as [`Front::serve`] does, over what `wrap` makes of each connection: TLS, for instance. It is done
+    /// within [`FrontConfig::head_within`], or the connection is closed.
+    pub async fn serve_over<W, F, I, S, B>(
+        &self,
+        listener: TcpListener,
+        wrap: W,
+        service: S,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()>
+    where
+        W: Fn(TcpStream) -> F + Clone + Send + 'static,
+        F: Future<Output = io::Result<I>> + Send,
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let (stop, stopped) = watch::channel(());
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -88,7 +115,7 @@ impl Front {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, from)) => self.accept(stream, from, service.clone(), stopped.clone()),
+                Ok((stream, from)) => self.accept(wrap.clone(), stream, from, service.clone(), stopped.clone()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
@@ -101,8 +128,17 @@ impl Front {
         Ok(())
     }
 
-    fn accept<S, B>(&self, stream: TcpStream, from: SocketAddr, service: S, mut stopped: watch::Receiver<()>)
-    where
+    fn accept<W, F, I, S, B>(
+        &self,
+        wrap: W,
+        stream: TcpStream,
+        from: SocketAddr,
+        service: S,
+        mut stopped: watch::Receiver<()>,
+    ) where
+        W: Fn(TcpStream) -> F + Send + 'static,
+        F: Future<Output = io::Result<I>> + Send,
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Future: Send,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -110,12 +146,14 @@ impl Front {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let from = from.ip().to_canonical();
-        let is_proxy = self.config.proxies.contains(&from);
+        let is_proxy = self.config.proxies.contains(from);
         let Some(permit) = self.gate.enter((!is_proxy).then_some(from)) else { return metrics::turned_away() };
         let http = self.http();
         let config = self.config.clone();
         tokio::spawn(async move {
             let _permit = permit;
+            // A failure is the client's: it speaks another protocol, or none.
+            let Ok(Ok(stream)) = timeout(config.head_within, wrap(stream)).await else { return };
             let service = service_fn(move |request| {
                 let called = admit(request, from, &config.proxies).map(|request| service.call(request));
                 async {
@@ -147,29 +185,35 @@ impl Front {
 }
 
 /// Refuses a request, or names its client.
-fn admit(mut request: Request<Incoming>, from: IpAddr, proxies: &[IpAddr]) -> Result<Request<Incoming>, Refusal> {
+fn admit(mut request: Request<Incoming>, from: IpAddr, proxies: &Proxies) -> Result<Request<Incoming>, Refusal> {
     // hyper drops a Content-Length beside it, so the two cannot be told from it alone.
     if request.headers().contains_key(TRANSFER_ENCODING) {
         return Err(Refusal::TRANSFER_ENCODING);
     }
     let client = client_of(from, request.headers(), proxies);
+    if !proxies.contains(from) {
+        FORWARDED.iter().for_each(|name| drop(request.headers_mut().remove(*name)));
+    }
     request.extensions_mut().insert(ClientAddress(client));
     Ok(request)
 }
 
 /// Returns whom a proxy of ours speaks for: the last address in the list that is no proxy of ours. What stands before
 /// it, the client itself has written.
-fn client_of(from: IpAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> IpAddr {
-    if !proxies.contains(&from) {
+fn client_of(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
+    if !proxies.contains(from) {
         return from;
     }
     let lists = headers.get_all("x-forwarded-for").iter().rev();
     let mut named = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
     let mut client = from;
-    while proxies.contains(&client) {
+    while proxies.contains(client) {
         match named.next().map(|name| name.trim().parse::<IpAddr>()) {
             Some(Ok(address)) => client = address.to_canonical(),
             _ => return client,
+        }
+        if *proxies == Proxies::Nearby {
+            break; // a client nearby is no proxy
         }
     }
     client
@@ -188,12 +232,16 @@ mod tests {
     use super::*;
 
     fn client(from: &str, lists: &[&'static str]) -> String {
-        let proxies = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
+        let proxies = Proxies::Listed(vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()]);
+        client_behind(&proxies, from, lists)
+    }
+
+    fn client_behind(proxies: &Proxies, from: &str, lists: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
         for list in lists {
             headers.append("x-forwarded-for", http::HeaderValue::from_static(list));
         }
-        client_of(from.parse().unwrap(), &headers, &proxies).to_string()
+        client_of(from.parse().unwrap(), &headers, proxies).to_string()
     }
 
     #[test]
@@ -203,5 +251,15 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["6.6.6.6", "192.0.2.9, 10.0.0.2"]), "192.0.2.9");
         assert_eq!(client("10.0.0.1", &["192.0.2.9, nonsense"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_proxy_nearby_is_believed_in_its_last_word() {
+        let client = |from, lists| client_behind(&Proxies::Nearby, from, lists);
+        for proxy in ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "::1", "fd00::1"] {
+            assert_eq!(client(proxy, &["6.6.6.6", "1.1.1.1, 192.0.2.9"]), "192.0.2.9");
+            assert_eq!(client(proxy, &["6.6.6.6, 10.0.0.9"]), "10.0.0.9");
+        }
+        assert_eq!(client("192.0.2.9", &["6.6.6.6"]), "192.0.2.9");
     }
 }

@@ -96,8 +96,8 @@ impl WsServer {
 }
 
 impl Shared {
-    pub(crate) fn limits(&self) -> Limits {
-        Limits::default()
+    pub(crate) fn limits(&self) -> &Limits {
+        self.engine.limits()
     }
 }
 
@@ -123,3 +123,6 @@ fn tcp(io: TokioIo<TcpStream>, send_buffer_bytes: usize) -> Io {
     let _ = socket2::SockRef::from(&stream).set_send_buffer_size(send_buffer_bytes);
     Io::Tcp(stream)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,33 +14,36 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-pub const SOON: Duration = Duration::from_secs(5);
-pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-pub struct Server {
-    pub address: SocketAddr,
-    pub ws: WsServer,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) ws: WsServer,
 }
 
-pub fn ws_config() -> WsConfig {
+pub(crate) fn ws_config() -> WsConfig {
     let mut config = WsConfig::default();
     config.per_address = PerAddress::unlimited();
     config
 }
 
-pub fn front_config() -> FrontConfig {
+pub(crate) fn front_config() -> FrontConfig {
     let mut config = FrontConfig::default();
     config.per_address = PerAddress::unlimited();
     config
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(ws_config(), front_config()).await
     }
 
-    pub async fn with(ws: WsConfig, front: FrontConfig) -> Self {
-        let engine = Engine::builder().build().await.unwrap();
+    pub(crate) async fn with(ws: WsConfig, front: FrontConfig) -> Self {
+        Self::serving(Engine::builder().build().await.unwrap(), ws, front).await
+    }
+
+    pub(crate) async fn serving(engine: Engine, ws: WsConfig, front: FrontConfig) -> Self {
         let ws = WsServer::new(engine, ws);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -49,12 +52,12 @@ impl Server {
         Self { address, ws }
     }
 
-    pub async fn connect(&self) -> Raw {
+    pub(crate) async fn connect(&self) -> Raw {
         Raw { stream: TcpStream::connect(self.address).await.unwrap() }
     }
 
     /// A client that has shaken hands.
-    pub async fn shaken(&self) -> Raw {
+    pub(crate) async fn shaken(&self) -> Raw {
         let mut raw = self.connect().await;
         raw.send(&request(&[])).await;
         assert_eq!(raw.status().await, 101);
@@ -62,7 +65,7 @@ impl Server {
     }
 
     /// The end of every test of bad input: whoever behaves is served as before.
-    pub async fn still_serves(&self) {
+    pub(crate) async fn still_serves(&self) {
         let url = format!("ws://{}/ws", self.address);
         let (mut good, _) = timeout(SOON, tokio_tungstenite::connect_async(url)).await.unwrap().unwrap();
         good.send(Message::Ping("hi".into())).await.unwrap();
@@ -77,60 +80,54 @@ impl Server {
 }
 
 /// A good request for a WebSocket, with more headers.
-pub fn request(more: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn request(more: &[(&str, &str)]) -> Vec<u8> {
     let mut head = format!(
         "GET /ws HTTP/1.1\r\nHost: chat.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
     );
     for (name, value) in more {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     head.into_bytes()
 }
 
 /// A masked frame; `first` is the byte with FIN, RSV and opcode.
-pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [1, 2, 3, 4];
-    let mut out = vec![first];
-    match payload.len() {
-        n @ 0..=125 => out.push(0x80 | n as u8),
-        n @ 126..=0xFFFF => {
-            out.push(0x80 | 126);
-            out.extend((n as u16).to_be_bytes());
-        }
-        n => {
-            out.push(0x80 | 127);
-            out.extend((n as u64).to_be_bytes());
-        }
-    }
+    let length = (payload.len() as u64).to_be_bytes();
+    let mut out = match payload.len() {
+        0..=125 => vec![first, 0x80 | length[7]],
+        126..=0xFFFF => [&[first, 0xFE], &length[6..]].concat(),
+        _ => [&[first, 0xFF], &length[..]].concat(),
+    };
     out.extend(MASK);
     out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     out
 }
 
-pub const TEXT: u8 = 0x81;
-pub const BINARY: u8 = 0x82;
-pub const CLOSE: u8 = 0x88;
-pub const PING: u8 = 0x89;
-pub const PONG: u8 = 0x8A;
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const BINARY: u8 = 0x82;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8A;
 
-pub struct Raw {
-    pub stream: TcpStream,
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
 }
 
 impl Raw {
     /// Writes; a server that has closed already is no error of the test's.
-    pub async fn send(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         timeout(SOON, self.stream.write_all(bytes)).await.expect("the server stopped reading").is_ok()
     }
 
     /// Reads a response's head. Returns its status, or 0 if the connection ends before.
-    pub async fn status(&mut self) -> u16 {
+    pub(crate) async fn status(&mut self) -> u16 {
         self.head().await.get(9..12).map_or(0, |status| status.parse().unwrap())
     }
 
-    pub async fn head(&mut self) -> String {
+    pub(crate) async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             match timeout(SOON, self.stream.read_u8()).await.expect("no answer") {
@@ -142,7 +139,7 @@ impl Raw {
     }
 
     /// Reads one frame of the server's.
-    pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub(crate) async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         timeout(2 * SOON, self.try_frame()).await.expect("no frame").ok()
     }
 
@@ -159,7 +156,7 @@ impl Raw {
     }
 
     /// Reads up to the close frame. Returns its code; 0 if there is none.
-    pub async fn close_code(&mut self) -> u16 {
+    pub(crate) async fn close_code(&mut self) -> u16 {
         while let Some((first, payload)) = self.frame().await {
             if first == CLOSE {
                 return payload.get(..2).map_or(0, |code| u16::from_be_bytes([code[0], code[1]]));
@@ -169,7 +166,7 @@ impl Raw {
     }
 
     /// Reads until the connection ends.
-    pub async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         let mut waste = Vec::new();
         let _ = timeout(SOON, self.stream.read_to_end(&mut waste)).await.expect("the connection stays open");
     }

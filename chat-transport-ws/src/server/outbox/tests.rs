@@ -222,7 +222,7 @@ async fn publish_from_many_tasks(outbox: Arc<SocketOutbox>, client: impl AsyncRe
     let bytes = reader.await.unwrap();
     let end = framing::closing(&Close::new(CloseCode::Normal)).len();
     assert_frames_are_whole(&bytes[..bytes.len() - end]);
-    assert_eq!(bytes.iter().filter(|byte| **byte == b'p').count(), 500 + 1); // one is in "type" of the last frame
+    assert_eq!(bytes.split(|byte| *byte == b'p').count() - 1, 500 + 1); // one is in "type" of the last frame
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
