@@ -62,7 +62,7 @@ async fn no_secret_is_printed() {
 #[tokio::test]
 async fn a_remote_command_needs_a_queue() {
     let error = Chat::builder().remote_command("stock", "a quote").build().await.unwrap_err();
-    assert!(matches!(error, OpenError::Build(_)), "{error:?}");
+    assert!(matches!(&error, OpenError::QueueMissing { command } if command == "stock"), "{error:?}");
     Chat::builder().queue("memory:").remote_command("stock", "a quote").build().await.unwrap();
 }
 
