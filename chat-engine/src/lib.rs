@@ -4,7 +4,7 @@
 //! runs inside your process; with nothing but SQLite it needs nothing installed.
 //!
 //! ```
-//! use chat_engine::{Chat, Draft, Hub, Identity, Page, Room, RoomSpec, UserId};
+//! use chat_engine::{Chat, Draft, Hub, Identity, Page, RoomSpec, UserId};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,14 +5,14 @@
 use std::{error::Error, sync::Arc};
 
 use chat_engine::{
-    Chat, Draft, Hub, Identity, OpenError, Page, Part, Room, RoomSpec, UserId,
+    Chat, Draft, Hub, Identity, OpenError, Page, Part, RoomSpec, UserId,
     chat_core::{Store, memory::MemoryStore},
 };
 
 /// Prints an error the way a service does, with its causes, and the way a test does.
 fn printed(error: &OpenError) -> String {
     let causes = std::iter::successors(Some(error as &dyn Error), |error: &&dyn Error| (*error).source());
-    causes.map(|cause| format!("{cause}: {cause:?}; ")).collect()
+    causes.flat_map(|cause| [cause.to_string(), format!("{cause:?}")]).collect::<Vec<_>>().join("; ")
 }
 
 fn ann() -> Identity {
