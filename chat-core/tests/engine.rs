@@ -3,7 +3,9 @@
 
 mod common;
 
-use chat_core::{Body, Code, Cursor, Draft, Event, Hub, Identity, Key, Page, Posted, Room, RoomId, RoomSpec, Seq, Start, Text};
+use chat_core::{
+    Body, Code, Cursor, Draft, Event, Hub, Identity, Key, Page, Posted, Room, RoomId, RoomSpec, Seq, Start, Text,
+};
 use common::{Stream, engine, human, user};
 use futures::StreamExt;
 
@@ -152,7 +154,8 @@ async fn a_command_is_not_stored_and_has_one_reply() {
     assert_eq!(room.post(Draft::text("/rol")).await.unwrap_err().code, Code::UnknownCommand);
     room.post(Draft::text("//roll")).await.unwrap();
     let texts: Vec<_> = room.history(Page::default()).await.unwrap();
-    let texts: Vec<_> = texts.iter().map(|entry| (entry.author.to_string(), entry.body.text().unwrap().to_owned())).collect();
+    let texts: Vec<_> =
+        texts.iter().map(|entry| (entry.author.to_string(), entry.body.text().unwrap().to_owned())).collect();
     assert_eq!(texts, [("bot:roll".into(), "ann rolled 2".into()), ("ann".to_owned(), "/roll".to_owned())]);
 }
 

@@ -169,6 +169,12 @@ impl ChatBuilder {
         self.engine(|engine| engine.command(name, help, command))
     }
 
+    /// Adds a slash command that a bot carries out wherever it consumes the same [queue](Self::queue).
+    #[must_use]
+    pub fn remote_command(self, name: &str, help: &str) -> Self {
+        self.engine(|engine| engine.remote_command(name, help))
+    }
+
     /// Signs what nodes and workers tell each other; at least 16 bytes, the same on all nodes.
     #[must_use]
     pub fn secret(self, secret: impl Into<Vec<u8>>) -> Self {
@@ -202,6 +208,9 @@ impl ChatBuilder {
             Some(queue) => Some(queue.open(open::queue).await?),
             None => None,
         };
+        if let Some(queue) = &queue {
+            engine = engine.queue(queue.clone());
+        }
         let engine = engine.build().await?;
         Ok(Chat {
             #[cfg(feature = "axum")]

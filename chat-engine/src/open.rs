@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use chat_core::{
     Broker, Presence, Store, WorkQueue,
-    memory::{MemoryBroker, MemoryPresence, MemoryQueue},
+    memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
 };
 
 use crate::{error::OpenError, url::Url};
@@ -46,6 +46,7 @@ impl fmt::Display for Part {
 
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
     match url.scheme(Part::Store)? {
+        "memory" => Ok(Arc::new(MemoryStore::new())),
         scheme => Err(OpenError::unknown(Part::Store, scheme)),
     }
 }

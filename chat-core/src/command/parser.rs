@@ -147,26 +147,21 @@ impl<'a> Line<'a> {
 fn name(text: &str, error: ParseError) -> Result<(Cow<'_, str>, &str), ParseError> {
     let end = text.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
-    let lower = match name.bytes().any(|c| c.is_ascii_uppercase()) {
-        true => Cow::Owned(name.to_ascii_lowercase()),
-        false => Cow::Borrowed(name),
-    };
+    let is_lower = !name.bytes().any(|c| c.is_ascii_uppercase());
+    let lower = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
     if is_name(&lower) { Ok((lower, rest)) } else { Err(error) }
 }
 
 /// Reads a word, quoted or bare, and returns what follows it.
 fn word(text: &str) -> Result<(Cow<'_, str>, &str), ParseError> {
-    let (word, rest) = match text.strip_prefix('"') {
-        Some(quoted) => unquote(quoted)?,
-        None => {
-            let (bare, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
-            if bare.is_empty() {
-                return Err(ParseError::Value);
-            }
-            (bare.into(), rest)
-        }
-    };
+    let (word, rest) = text.strip_prefix('"').map_or_else(|| bare(text), unquote)?;
     if word.len() > ARG_BYTES_MAX { Err(ParseError::TooLong) } else { Ok((word, rest)) }
+}
+
+/// Reads up to the next space.
+fn bare(text: &str) -> Result<(Cow<'_, str>, &str), ParseError> {
+    let (word, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
+    if word.is_empty() { Err(ParseError::Value) } else { Ok((word.into(), rest)) }
 }
 
 /// Reads up to the closing quote, and copies only if something is escaped.

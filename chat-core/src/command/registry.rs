@@ -105,7 +105,9 @@ mod tests {
     #[test]
     fn a_typo_finds_the_name_that_was_meant() {
         let registry = registry(&["help", "roll", "stock", "weather"]);
-        for (typo, meant) in [("stok", "stock"), ("sotck", "stock"), ("wether", "weather"), ("halp", "help"), ("rol", "roll")] {
+        for (typo, meant) in
+            [("stok", "stock"), ("sotck", "stock"), ("wether", "weather"), ("halp", "help"), ("rol", "roll")]
+        {
             assert_eq!(registry.nearest(typo), Some(meant), "{typo}");
         }
         for other in ["quote", "s", "", "etc", "rollback"] {

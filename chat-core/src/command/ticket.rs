@@ -13,8 +13,9 @@ use crate::model::{Key, RoomId, Timestamp, UserId};
 /// was sent under, room, user and deadline, which a worker only echoes.
 ///
 /// Whoever can write to the queue of results, but does not know the cluster's secret, can thus answer nothing that
-/// was not asked, and in no other room and for no other user. Not shown by `Debug`.
-#[derive(Clone, Copy, Default)]
+/// was not asked, and in no other room and for no other user. Not shown by `Debug`; verified by
+/// [`CommandResult::decode`] in constant time, unlike by `==`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ticket([u8; 32]);
 
 /// Is what a ticket stands for.
@@ -34,11 +35,11 @@ impl Ticket {
         Self(errand.mac(secret).finalize().into_bytes().into())
     }
 
-    /// Tells whether this is the ticket of what a result says it answers. Takes the same time for every wrong ticket.
-    pub fn verify(&self, secret: &[u8], result: &CommandResult) -> bool {
-        let CommandResult { name, key, room, user, deadline, .. } = result;
+    /// Tells whether a result holds the ticket of what it says it answers, in the same time for every wrong one.
+    pub(super) fn is_genuine(secret: &[u8], result: &CommandResult) -> bool {
+        let CommandResult { name, key, room, user, deadline, ticket, .. } = result;
         let errand = Errand { name, key: *key, room: *room, user, deadline: *deadline };
-        errand.mac(secret).verify_slice(&self.0).is_ok()
+        errand.mac(secret).verify_slice(&ticket.0).is_ok()
     }
 }
 

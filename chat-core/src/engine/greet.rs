@@ -26,7 +26,8 @@ impl Core {
             }
             Item::First(First::Room(room, start)) => {
                 if let Err(error) = self.one_room(room, start).await {
-                    let closed = if error.code == Code::TooMany { CloseCode::TooMany } else { CloseCode::Unauthenticated };
+                    let closed =
+                        if error.code == Code::TooMany { CloseCode::TooMany } else { CloseCode::Unauthenticated };
                     self.outbox.close(closed.into());
                 }
                 self.finish();
@@ -210,7 +211,8 @@ impl Core {
         for summary in rooms {
             let room = summary.room.id;
             let start = cursors.remove(&room).map_or(Start::Head, Start::After);
-            let access = Access { room: summary.room, member: summary.member, guard: summary.guard, as_of: summary.head };
+            let access =
+                Access { room: summary.room, member: summary.member, guard: summary.guard, as_of: summary.head };
             self.engine.follow(seat, Wish { access: Some(access), ..Wish::new(room, From::Client(start)) }).await;
         }
         // What is left is of rooms that are not the user's any more.
@@ -240,7 +242,8 @@ impl Inner {
         let mut page = Page::newest(Page::LIMIT_MAX);
         let rooms_max = self.limits.rooms_per_session_max.saturating_sub(1); // one is the inbox
         loop {
-            let part = self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))?;
+            let part =
+                self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))?;
             let whole = part.len() < usize::from(page.limit);
             let Some(last) = part.last().map(|room| room.active) else { break };
             page = Page::newest(Page::LIMIT_MAX).before(last.0.max(0).cast_unsigned());

@@ -84,9 +84,13 @@ impl LocalHub {
         request: impl FnOnce(&Arc<Inner>, &Sender, Box<dyn FnOnce(Result<Done, HubError>) + Send + Sync>),
     ) -> Result<(RoomId, Posted), HubError> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        request(self.inner(), &self.sender, Box::new(|done| {
-            let _ = answer.send(done); // the caller has left; the draft goes on
-        }));
+        request(
+            self.inner(),
+            &self.sender,
+            Box::new(|done| {
+                let _ = answer.send(done); // the caller has left; the draft goes on
+            }),
+        );
         let done = answered.await.unwrap_or_else(|_| Err(Code::Retry.into()))?;
         Ok((done.room, done.posted))
     }

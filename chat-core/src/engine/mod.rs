@@ -49,7 +49,6 @@ use crate::{
     policy::Policy,
     presence::Presence,
     protocol::{Features, HubError},
-    queue::WorkQueue,
     store::Store,
 };
 
@@ -88,7 +87,6 @@ struct Inner {
     presence: Arc<dyn Presence>,
     policy: Arc<dyn Policy>,
     authenticator: Arc<dyn Authenticator>,
-    queue: Option<Arc<dyn WorkQueue>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     limits: Limits,

@@ -16,7 +16,11 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Engine, Inner, post::{Done, Sender}, submission::Order};
+use super::{
+    Engine, Inner,
+    post::{Done, Sender},
+    submission::Order,
+};
 use crate::{
     fanout::{Class, Encoding, Frame, Outbox},
     hub::{Posted, Start},
@@ -148,7 +152,11 @@ impl Session {
             Ok(()) => self.invalid_frames = 0,
             Err(error) => return self.refuse(reference, None, &error),
         }
-        if self.core.in_flight.load(Ordering::Acquire) >= limits.requests_in_flight_max { Flow::Wait } else { Flow::More }
+        if self.core.in_flight.load(Ordering::Acquire) >= limits.requests_in_flight_max {
+            Flow::Wait
+        } else {
+            Flow::More
+        }
     }
 
     /// Waits until the next message may be received. Cancel-safe.

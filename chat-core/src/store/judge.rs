@@ -64,11 +64,12 @@ impl Standing {
     }
 
     /// Says why an entry under an unknown key cannot be stored. `TooOld` comes first: it alone means "perhaps it was
-    /// stored", and any other answer would let a caller tell a sender that it certainly was not.
+    /// stored", and any other answer would let a caller tell a sender that it certainly was not. A creation is never
+    /// trimmed, so its key is not unknown by age.
     fn refuse(&self, guard: Option<Seq>, entry: &NewEntry) -> Option<Outcome> {
         let creates = matches!(entry.body, Body::Room(RoomChange::Created(_)));
         let exists = self.head > Seq::ZERO;
-        if self.trimmed_ms.is_some_and(|trimmed| entry.key.unix_ms() <= trimmed) {
+        if !creates && self.trimmed_ms.is_some_and(|trimmed| entry.key.unix_ms() <= trimmed) {
             return Some(Outcome::TooOld);
         }
         let Some(guard) = guard else { return Some(Outcome::Stale(self.guard)) };

@@ -74,3 +74,17 @@ async fn a_page_of_another_site_is_refused() {
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     assert_eq!(site.send("GET", "/ws", headers, None).await.status, 403);
 }
+
+#[tokio::test]
+async fn draining_ends_connections_with_advice_to_resume() {
+    let site = Site::memory().await;
+    let mut stream = connect(&site, "ann").await;
+    stream.send(Message::text(r#"{"type":"hello","ref":1}"#)).await.unwrap();
+    until(&mut stream, "welcome").await;
+    let chat = site.chat.clone();
+    let draining = tokio::spawn(async move { chat.drain(Duration::from_secs(5)).await });
+    let close = until(&mut stream, "close").await;
+    assert_eq!((&close["code"], &close["reconnect"]), (&json!(1012), &json!(true)));
+    while let Some(Ok(_)) = stream.next().await {}
+    timeout(Duration::from_secs(10), draining).await.unwrap().unwrap();
+}

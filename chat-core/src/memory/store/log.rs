@@ -51,12 +51,12 @@ impl Log {
     }
 
     /// Stores an entry and does to earlier messages what it says.
-    pub(super) fn push(&mut self, new: &NewEntry, entry: Entry) {
+    pub(super) fn push(&mut self, new: &NewEntry, entry: &Entry) {
         let known = Known { seq: entry.seq, id: new.id, hash: Some(new.hash) };
         self.keys.insert((new.author.clone(), new.key), known);
         self.rows.push_back(Row { raw: entry.clone(), shown: None });
         if let Some(target) = entry.body.target().filter(|target| *target < entry.seq) {
-            self.fold(target, &entry);
+            self.fold(target, entry);
         }
     }
 

@@ -61,7 +61,9 @@ impl MemoryStore {
 
     fn named(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
         let people = self.people.lock();
-        entries.iter_mut().for_each(|entry| entry.name = people.name(&entry.author));
+        for entry in &mut entries {
+            entry.name = people.name(&entry.author);
+        }
         entries
     }
 

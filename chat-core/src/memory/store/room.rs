@@ -6,9 +6,7 @@ use parking_lot::Mutex;
 
 use super::{log::Log, people::People};
 use crate::{
-    model::{
-        Change, Entry, Member, Page, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, changes,
-    },
+    model::{Change, Entry, Member, Page, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, changes},
     store::{Access, Append, Head, Outcome, StoreError, StoreErrorKind},
 };
 
@@ -37,7 +35,7 @@ impl Room {
             if let Outcome::Stored(seq) = outcome {
                 let entry = new.at(share.room, *seq);
                 self.apply(&entry, &mut people);
-                self.log.push(new, entry);
+                self.log.push(new, &entry);
             }
         }
         outcomes
