@@ -71,4 +71,6 @@ pub use chat_core::{
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
 pub use open::Part;
+#[cfg(feature = "axum")]
+pub use router::{Failure, Json};
 pub use source::Source;
