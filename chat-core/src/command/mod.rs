@@ -1,13 +1,35 @@
 //! Slash commands: what a person types with a leading `/`, carried out here or by a worker elsewhere.
+//!
+//! [`parse`] tells a command from a text, the [`Registry`] knows what carries it out. A command that runs elsewhere
+//! is a [`RemoteCommand`] here, which puts the [`Invocation`] into a [work queue](crate::WorkQueue), and an ordinary
+//! [`Command`] there, run by a [`BotRunner`], which puts a [`CommandResult`] into another queue for the engine.
+
+mod parser;
+mod registry;
+mod remote;
+mod runner;
+mod ticket;
+mod wire;
 
 use std::{borrow::Cow, future::Future, sync::Arc};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Key, RoomId, Timestamp, UserId};
+use crate::{
+    model::{Identity, Key, RoomId, Timestamp, UserId},
+    queue::WorkQueue,
+};
+
+pub use parser::{Line, ParseError, Parsed, parse};
+pub use registry::{NameRefused, Registered, Registry};
+pub use remote::RemoteCommand;
+pub use runner::{BotRunner, carry_out};
+pub use ticket::Ticket;
+pub use wire::{CommandResult, WireError, replies, requests};
 
 /// Is one use of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Invocation {
     /// The command's name, lower case.
@@ -26,6 +48,28 @@ pub struct Invocation {
     pub key: Key,
     /// When an answer is too late.
     pub deadline: Timestamp,
+    /// What an answer from elsewhere must bring along.
+    pub ticket: Ticket,
+}
+
+impl Line<'_> {
+    /// Makes an invocation of what `who` typed in `room`, without a ticket yet.
+    pub fn invocation(&self, who: &Identity, room: RoomId, key: Key, deadline: Timestamp) -> Invocation {
+        let flag = |(name, value): &(Cow<'_, str>, Option<Cow<'_, str>>)| {
+            (name.clone().into_owned(), value.clone().map(Cow::into_owned))
+        };
+        Invocation {
+            name: self.name.clone().into_owned(),
+            args: self.args.iter().map(|arg| arg.clone().into_owned()).collect(),
+            flags: self.flags.iter().map(flag).collect(),
+            room,
+            user: who.user.clone(),
+            user_name: who.name.clone(),
+            key,
+            deadline,
+            ticket: Ticket::default(),
+        }
+    }
 }
 
 /// Is a command's answer.
@@ -65,6 +109,11 @@ pub enum CommandError {
 pub trait Command: Send + Sync {
     /// Carries out one invocation. Runs in a task of its own; a panic or a time-out is a failure and nothing more.
     async fn run(&self, call: Invocation) -> Result<Reply, CommandError>;
+
+    /// Returns the queue over whose [`replies`] the answers come that are [`Reply::Later`]: the engine consumes them.
+    fn replies_over(&self) -> Option<Arc<dyn WorkQueue>> {
+        None
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! The suite of [`WorkQueue`](crate::WorkQueue).
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use tokio::time::{Instant, sleep};
@@ -137,14 +137,14 @@ pub async fn an_expired_job_is_never_delivered(on: QueueUnderTest) {
 pub async fn a_job_goes_to_one_worker(on: QueueUnderTest) {
     let (first, second) = (on.consume(2, 5).await, on.consume(2, 5).await);
     let mut jobs = futures::stream::select(first.jobs, second.jobs);
-    let mut open = BTreeMap::new();
+    let mut open = BTreeSet::new();
     for number in 0..20_u8 {
         on.push_job(Job::new(vec![number])).await;
-        open.insert(vec![number], ());
+        open.insert(vec![number]);
     }
     while !open.is_empty() {
         let delivery = next(&mut jobs, "a delivery").await.expect("a delivery");
-        assert!(open.remove(&delivery.job.body[..]).is_some(), "{delivery:?} came twice");
+        assert!(open.remove(&delivery.job.body[..]), "{delivery:?} came twice");
         settle(delivery, Settlement::Done).await;
     }
     silence(&mut jobs, on.quiet, "all jobs are done").await;

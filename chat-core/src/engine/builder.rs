@@ -5,20 +5,24 @@ use std::{fmt, future::Future, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
-    Clock, Engine, Entropy, Inner, Limits, Running, SystemClock, SystemEntropy, clock,
-    commands, drain, hint::Sealer, hub, people::People, poll, presence, recorder, relay::{self, Relay},
+    Clock, Engine, Entropy, Inner, Limits, Running, SystemClock, SystemEntropy, clock, commands, drain,
+    hint::Sealer,
+    hub,
+    people::People,
+    poll, presence, recorder,
+    relay::{self, Relay},
 };
 use crate::{
     auth::{Authenticator, NoTokens},
     broker::{Broker, BrokerError},
-    command::{Command, Registry, RemoteCommand},
+    command::{Command, Registry},
     fanout::Rooms,
     memory::{MemoryPresence, MemoryStore},
     model::NodeId,
     policy::{Members, Policy},
     presence::Presence,
     protocol::Features,
-    queue::{QueueError, WorkQueue},
+    queue::WorkQueue,
     store::Store,
 };
 
@@ -32,9 +36,6 @@ pub enum BuildError {
     /// The broker refused the node.
     #[error("the broker does not take this node")]
     Broker(#[from] BrokerError),
-    /// The work queue refused a consumer.
-    #[error("the work queue cannot be consumed")]
-    Queue(#[from] QueueError),
     /// Replies that come over a network queue cannot be told from forged ones without a secret.
     #[error("a networked work queue needs a secret: call EngineBuilder::secret")]
     SecretMissing,
@@ -44,9 +45,6 @@ pub enum BuildError {
     /// A command's name is not 1 to 32 of `a-z 0-9 _ -`, or is given twice.
     #[error("the command name {0:?} is not allowed or given twice")]
     CommandName(String),
-    /// A command is to be carried out elsewhere, but there is no work queue.
-    #[error("the remote command {0:?} needs a work queue: call EngineBuilder::queue")]
-    QueueMissing(String),
 }
 
 /// Puts an engine together; [`EngineBuilder::build`] starts it.
@@ -54,19 +52,13 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     broker: Option<Arc<dyn Broker>>,
     presence: Option<Arc<dyn Presence>>,
-    queue: Option<Arc<dyn WorkQueue>>,
     policy: Arc<dyn Policy>,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     secret: Option<Vec<u8>>,
     limits: Limits,
-    commands: Vec<(String, String, Wanted)>,
-}
-
-enum Wanted {
-    Here(Arc<dyn Command>),
-    Elsewhere,
+    commands: Vec<(String, String, Arc<dyn Command>)>,
 }
 
 impl Default for EngineBuilder {
@@ -75,7 +67,6 @@ impl Default for EngineBuilder {
             store: None,
             broker: None,
             presence: None,
-            queue: None,
             policy: Arc::new(Members),
             authenticator: Arc::new(NoTokens),
             clock: Arc::new(SystemClock),
@@ -109,13 +100,6 @@ impl EngineBuilder {
         self
     }
 
-    /// Hands remote commands to workers through this, and takes their replies from it. Default: none.
-    #[must_use]
-    pub fn queue(mut self, queue: Arc<dyn WorkQueue>) -> Self {
-        self.queue = Some(queue);
-        self
-    }
-
     /// Decides by these rules. Default: [`Members`].
     #[must_use]
     pub fn policy(mut self, policy: Arc<dyn Policy>) -> Self {
@@ -138,18 +122,11 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a slash command that runs in this process; `help` is one line for people.
+    /// Adds a slash command; `help` is one line for people. It runs in this process, or, given a
+    /// [`RemoteCommand`](crate::command::RemoteCommand), wherever a [`BotRunner`](crate::command::BotRunner) consumes its queue.
     #[must_use]
     pub fn command(mut self, name: &str, help: &str, command: impl Command + 'static) -> Self {
-        self.commands.push((name.to_owned(), help.to_owned(), Wanted::Here(Arc::new(command))));
-        self
-    }
-
-    /// Adds a slash command that a [`BotRunner`](crate::command::BotRunner) carries out wherever it consumes the same
-    /// queue.
-    #[must_use]
-    pub fn remote_command(mut self, name: &str, help: &str) -> Self {
-        self.commands.push((name.to_owned(), help.to_owned(), Wanted::Elsewhere));
+        self.commands.push((name.to_owned(), help.to_owned(), Arc::new(command)));
         self
     }
 
@@ -178,6 +155,7 @@ impl EngineBuilder {
     pub async fn build(self) -> Result<Engine, BuildError> {
         let (commands, features) = self.commands()?;
         let ticket_secret = self.ticket_secret()?;
+        let queues_of_replies = self.queues();
         let node = NodeId::random(clock::bytes(&*self.entropy));
         let (link, heard) = match &self.broker {
             Some(broker) => {
@@ -197,7 +175,6 @@ impl EngineBuilder {
             presence: self.presence.unwrap_or_else(|| Arc::new(MemoryPresence::default())),
             policy: self.policy,
             authenticator: self.authenticator,
-            queue: self.queue,
             clock: self.clock,
             entropy: self.entropy,
             people: People::new(&self.limits),
@@ -231,7 +208,7 @@ impl EngineBuilder {
             tasks.start(relay::speak(inner.clone(), link));
             tasks.start(relay::hear(inner.clone(), heard));
         }
-        if let Some(queue) = inner.queue.clone() {
+        for queue in queues_of_replies {
             tasks.start(commands::consume(inner.clone(), queue));
         }
         Ok(Engine(Arc::new(Running { inner, tasks: tasks.0 })))
@@ -241,16 +218,22 @@ impl EngineBuilder {
         let limits = &self.limits;
         let mut features = Features::new(limits.frame_bytes_max, limits.text_chars_max, limits.rooms_per_session_max);
         let mut registry = Registry::default();
-        for (name, help, wanted) in &self.commands {
-            let command = match (wanted, &self.queue) {
-                (Wanted::Here(command), _) => command.clone(),
-                (Wanted::Elsewhere, Some(queue)) => Arc::new(RemoteCommand::new(queue.clone())),
-                (Wanted::Elsewhere, None) => return Err(BuildError::QueueMissing(name.clone())),
-            };
-            registry.add(name, help, command).map_err(|_| BuildError::CommandName(name.clone()))?;
+        for (name, help, command) in &self.commands {
+            registry.add(name, help, command.clone()).map_err(|_| BuildError::CommandName(name.clone()))?;
             features.commands.push((name.clone(), help.clone()));
         }
         Ok((registry, features))
+    }
+
+    /// Returns the queues over which replies of commands come, each once.
+    fn queues(&self) -> Vec<Arc<dyn WorkQueue>> {
+        let mut queues: Vec<Arc<dyn WorkQueue>> = Vec::new();
+        for queue in self.commands.iter().filter_map(|(.., command)| command.replies_over()) {
+            if !queues.iter().any(|known| Arc::ptr_eq(known, &queue)) {
+                queues.push(queue);
+            }
+        }
+        queues
     }
 
     /// Returns what tickets are signed with. Where all workers are in this process, a random secret will do.
@@ -258,7 +241,7 @@ impl EngineBuilder {
         match &self.secret {
             Some(secret) if secret.len() < SECRET_BYTES_MIN => Err(BuildError::SecretShort),
             Some(secret) => Ok(secret.clone()),
-            None if self.queue.as_ref().is_some_and(|queue| queue.is_networked()) => Err(BuildError::SecretMissing),
+            None if self.queues().iter().any(|queue| queue.is_networked()) => Err(BuildError::SecretMissing),
             None => Ok(clock::bytes::<32>(&*self.entropy).to_vec()),
         }
     }

@@ -3,18 +3,22 @@
 //! A reply is stored under a key that follows from the invocation. Whatever is repeated or raced (a retry by the
 //! client, two workers, a worker and the deadline), the first reply is stored and every other one conflicts.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Inner, post::{Done, Sender}, submission::Right};
+use super::{
+    Inner,
+    post::{Done, Sender},
+    submission::Right,
+};
 use crate::{
-    command::{CommandError, CommandResult, Invocation, Outcome, Parsed, Reply, Ticket, parse, replies, decode_result},
+    command::{CommandError, CommandResult, Invocation, Parsed, Reply, Ticket, carry_out, parse, replies},
     fanout::Class,
     hub::{Event, Posted},
-    model::{Body, Draft, Identity, Key, RoomId, Text, UserId},
+    model::{Body, Draft, Identity, Key, RoomId, Text, Timestamp, UserId},
     policy::Action,
     protocol::{Code, HubError, ServerFrame, Signal},
     queue::{Consume, Delivery, Settlement, WorkQueue},
@@ -23,11 +27,32 @@ use crate::{
 /// A work queue that fails is consumed again after this time.
 const CONSUME_AGAIN: Duration = Duration::from_secs(1);
 
-/// Remembers which callers wait for a reply from elsewhere.
+/// Is what a reply belongs to.
+#[derive(Clone, Debug)]
+struct Answered {
+    room: RoomId,
+    key: Key,
+    user: UserId,
+}
+
+impl Answered {
+    fn of(call: &Invocation) -> Self {
+        Self { room: call.room, key: call.key, user: call.user.clone() }
+    }
+
+    /// Derives the key of the one reply. The user is part of it, since keys belong to their author only.
+    fn reply_key(&self) -> Key {
+        self.key.derive(&format!("reply:{}", self.user))
+    }
+}
+
+/// Remembers which callers wait for a reply from elsewhere; the same command, sent again, has several.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    waiting: Mutex<HashMap<(Key, UserId), oneshot::Sender<Outcome>>>,
+    waiting: Mutex<HashMap<(Key, UserId), Vec<oneshot::Sender<Outcome>>>>,
 }
+
+type Outcome = Result<Reply, CommandError>;
 
 impl Inner {
     /// Carries a command out in a task of its own; `answer` is called when its reply is stored, or when it is in a
@@ -38,7 +63,7 @@ impl Inner {
         room: RoomId,
         key: Key,
         line: String,
-        answer: impl FnOnce(Result<Done, HubError>) + Send + 'static,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
         if !sender.person.begin_command(self.limits.commands_per_user_max) {
             return answer(Err(HubError::from(Code::RateLimited).after(Duration::from_secs(1))));
@@ -59,42 +84,34 @@ impl Inner {
 
     async fn command(self: &Arc<Self>, sender: &Sender, room: RoomId, key: Key, line: &str) -> Result<(), HubError> {
         let Parsed::Command(line) = parse(line) else { return Err(Code::InvalidCommand.into()) };
-        let Some(registered) = self.commands.get(&line.name) else { return Err(self.unknown(&line.name)) };
+        let Some(registered) = self.commands.find(&line.name) else { return Err(self.unknown(&line.name)) };
         let access = self.readable(&sender.who, room).await?;
-        self.policy.authorize(&sender.who, &Action::Command(registered.name()), Some(&access))?;
-        let call = self.invocation(sender, room, key, &line);
-        let run = registered.command().clone();
-        let waiting = self.pending.wait(&call);
-        let (bot, within) = (registered.bot().clone(), self.limits.command_within);
-        let started = tokio::time::Instant::now();
-        let running = call.clone();
-        let task = tokio::spawn(async move { run.run(running).await });
-        let abort = task.abort_handle();
-        let result = tokio::time::timeout(within, task).await;
-        let reply = match result {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => {
-                tracing::error!(command = call.name, %panic, "a command panicked");
-                Err(CommandError::Failed(format!("/{} broke", call.name).into()))
-            }
-            Err(_) => {
-                abort.abort();
-                Err(CommandError::Failed(late(&call.name).into()))
-            }
-        };
-        match reply {
-            Ok(Reply::Later) if self.queue.as_ref().is_some_and(|queue| queue.is_durable()) => {
-                self.clone().notice_when_late(call, bot, within.saturating_sub(started.elapsed()), waiting);
-                Ok(())
-            }
+        self.policy.authorize(&sender.who, &Action::Command(&line.name), Some(&access))?;
+        let mut call = line.invocation(&sender.who, room, key, self.deadline());
+        call.ticket = Ticket::issue(&self.ticket_secret, &call);
+        let bot = Arc::new(registered.bot.clone());
+        let waiting = self.pending.wait(&Answered::of(&call));
+        match carry_out(registered.command.clone(), call.clone(), self.clock.now()).await {
             Ok(Reply::Later) => {
-                let left = within.saturating_sub(started.elapsed());
-                self.await_reply(&call, bot, left, waiting, sender).await
+                let durable = registered.command.replies_over().is_some_and(|queue| queue.is_durable());
+                let late = self.clone().notice_when_late(call, bot, waiting, sender.clone());
+                if durable {
+                    tokio::spawn(late);
+                    return Ok(());
+                }
+                late.await
             }
-            Ok(reply) => self.conclude(&call, bot, outcome(reply), sender).await,
-            Err(CommandError::Usage(text)) => Err(HubError::new(Code::InvalidCommand, text)),
-            Err(error) => self.conclude(&call, bot, Outcome::Failed(error.to_string()), sender).await,
+            // The queue does not take it: nothing has begun, and the caller sends it again.
+            Err(CommandError::Retry(text)) if registered.command.replies_over().is_some() => {
+                Err(HubError::new(Code::Retry, text))
+            }
+            outcome => self.conclude(&call, &bot, outcome, sender).await,
         }
+    }
+
+    fn deadline(&self) -> Timestamp {
+        let within = i64::try_from(self.limits.command_within.as_millis()).unwrap_or(i64::MAX);
+        self.clock.now().plus_ms(within)
     }
 
     fn unknown(&self, name: &str) -> HubError {
@@ -103,69 +120,52 @@ impl Inner {
         HubError::new(Code::UnknownCommand, text)
     }
 
-    fn invocation(&self, sender: &Sender, room: RoomId, key: Key, line: &crate::command::Line<'_>) -> Invocation {
-        let within = i64::try_from(self.limits.command_within.as_millis()).unwrap_or(i64::MAX);
-        let mut call = Invocation {
-            name: line.name.to_string(),
-            args: line.args.iter().map(Cow::to_string).collect(),
-            flags: line.flags.iter().map(|(name, value)| (name.to_string(), value.as_ref().map(Cow::to_string))).collect(),
-            room,
-            user: sender.who.user.clone(),
-            user_name: sender.who.name.clone(),
-            key,
-            deadline: self.clock.now().plus_ms(within),
-            ticket: String::new(),
-        };
-        call.ticket = Ticket::issue(&self.ticket_secret, &call);
-        call
-    }
-
     /// Waits for a reply from a worker; when it is late, the notice that says so is the reply.
-    async fn await_reply(
-        self: &Arc<Self>,
-        call: &Invocation,
+    async fn notice_when_late(
+        self: Arc<Self>,
+        call: Invocation,
         bot: Arc<Identity>,
-        left: Duration,
         waiting: oneshot::Receiver<Outcome>,
-        sender: &Sender,
+        sender: Sender,
     ) -> Result<(), HubError> {
-        match tokio::time::timeout(left, waiting).await {
-            Ok(Ok(Outcome::Whisper(text))) => {
-                self.whisper(call.room, &bot, text, sender);
+        let left = call.deadline.ms_since(self.clock.now()).max(0).cast_unsigned();
+        match tokio::time::timeout(Duration::from_millis(left), waiting).await {
+            Ok(Ok(Ok(Reply::Whisper(text)))) => {
+                self.whisper(call.room, &bot, text, &sender);
                 Ok(())
             }
+            Ok(Ok(Err(CommandError::Usage(text)))) => Err(HubError::new(Code::InvalidCommand, text)),
             Ok(Ok(_)) => Ok(()), // stored by who received it
-            Ok(Err(_)) | Err(_) => self.conclude(call, bot, Outcome::Failed(late(&call.name)), sender).await,
+            Ok(Err(_)) | Err(_) => self.say(&Answered::of(&call), &bot, late(&call.name)).await,
         }
     }
 
-    /// For durable queues: the caller has its answer; only the deadline is left to watch.
-    fn notice_when_late(self: Arc<Self>, call: Invocation, bot: Arc<Identity>, left: Duration, waiting: oneshot::Receiver<Outcome>) {
-        tokio::spawn(async move {
-            if tokio::time::timeout(left, waiting).await.is_err() {
-                if let Err(error) = self.say(&call, bot, late(&call.name)).await {
-                    tracing::warn!(%error, command = call.name, "the notice of a late command was not stored");
-                }
-            }
-        });
-    }
-
-    /// Gives the caller a command's outcome.
-    async fn conclude(self: &Arc<Self>, call: &Invocation, bot: Arc<Identity>, outcome: Outcome, sender: &Sender) -> Result<(), HubError> {
+    /// Gives the caller what a command of this process answered.
+    async fn conclude(
+        self: &Arc<Self>,
+        call: &Invocation,
+        bot: &Arc<Identity>,
+        outcome: Outcome,
+        sender: &Sender,
+    ) -> Result<(), HubError> {
         match outcome {
-            Outcome::Say(text) | Outcome::Failed(text) => self.say(call, bot, text).await,
-            Outcome::Whisper(text) => {
-                self.whisper(call.room, &bot, text, sender);
+            Ok(Reply::Say(text)) => self.say(&Answered::of(call), bot, text).await,
+            Ok(Reply::Whisper(text)) => {
+                self.whisper(call.room, bot, text, sender);
                 Ok(())
             }
-            Outcome::Nothing => Ok(()),
+            Ok(Reply::Nothing | Reply::Later) => Ok(()),
+            Err(CommandError::Usage(text)) => Err(HubError::new(Code::InvalidCommand, text)),
+            Err(CommandError::Failed(text) | CommandError::Retry(text)) => {
+                self.say(&Answered::of(call), bot, text.into_owned()).await
+            }
         }
     }
 
     /// Stores the one reply of an invocation. If there is one already, that is as good.
-    async fn say(self: &Arc<Self>, call: &Invocation, bot: Arc<Identity>, text: String) -> Result<(), HubError> {
-        let draft = Draft { key: reply_key(call.key, &call.user), body: Body::Text(Text::new(text)) };
-        match self.post_own(call.room, draft, bot, Right::Own).await {
+    async fn say(self: &Arc<Self>, to: &Answered, bot: &Arc<Identity>, text: String) -> Result<(), HubError> {
+        let draft = Draft { key: to.reply_key(), body: Body::Text(Text::new(text)) };
+        match self.post_own(to.room, draft, bot.clone(), Right::Own).await {
             Ok(_) => Ok(()),
             Err(error) if error.code == Code::Conflict => Ok(()),
             Err(error) => Err(error),
@@ -181,9 +181,8 @@ impl Inner {
 
     /// Stores what a worker sent back, if it can prove which invocation it answers.
     async fn take_result(self: &Arc<Self>, delivery: Delivery) {
-        let how = match decode_result(&delivery.job.body) {
-            Ok(result) if Ticket::verify(&self.ticket_secret, &result) => self.store_result(result).await,
-            Ok(_) => Settlement::Dead("the ticket is not one of ours".into()),
+        let how = match CommandResult::decode(&delivery.job.body, &self.ticket_secret) {
+            Ok(result) => self.store_result(result).await,
             Err(error) => Settlement::Dead(error.to_string()),
         };
         if let Settlement::Dead(why) = &how {
@@ -196,17 +195,19 @@ impl Inner {
     }
 
     async fn store_result(self: &Arc<Self>, result: CommandResult) -> Settlement {
-        let CommandResult { call, outcome } = result;
-        let Some(registered) = self.commands.get(&call.name) else {
+        let Some(registered) = self.commands.find(&result.name) else {
             return Settlement::Dead("no such command here".into());
         };
-        let outcome = if call.deadline < self.clock.now() { Outcome::Failed(late(&call.name)) } else { outcome };
+        let answered = Answered { room: result.room, key: result.key, user: result.user };
+        let is_late = result.deadline < self.clock.now();
+        let outcome = if is_late { Err(CommandError::Failed(late(&result.name).into())) } else { result.outcome };
         let text = match &outcome {
-            Outcome::Say(text) | Outcome::Failed(text) => Some(text.clone()),
-            Outcome::Whisper(_) | Outcome::Nothing => None,
+            Ok(Reply::Say(text)) => Some(text.clone()),
+            Err(CommandError::Failed(text)) => Some(text.to_string()),
+            _ => None,
         };
         if let Some(text) = text
-            && let Err(error) = self.say(&call, registered.bot().clone(), text).await
+            && let Err(error) = self.say(&answered, &Arc::new(registered.bot.clone()), text).await
         {
             return if error.code.is_retryable() {
                 Settlement::Retry(Duration::from_secs(1))
@@ -214,15 +215,16 @@ impl Inner {
                 Settlement::Dead(error.to_string())
             };
         }
-        self.pending.resolve(&call, outcome);
+        self.pending.resolve(&answered, &outcome);
         Settlement::Done
     }
 }
 
 /// Stores results until the task is aborted with the engine.
 pub(super) async fn consume(engine: Arc<Inner>, queue: Arc<dyn WorkQueue>) {
+    let Ok(replies) = replies() else { return }; // a constant name: always allowed
     loop {
-        match queue.consume(&replies(), Consume::default()).await {
+        match queue.consume(&replies, Consume::default()).await {
             Ok(mut results) => {
                 while let Some(result) = results.next().await {
                     match result {
@@ -238,31 +240,21 @@ pub(super) async fn consume(engine: Arc<Inner>, queue: Arc<dyn WorkQueue>) {
 }
 
 impl Pending {
-    fn wait(&self, call: &Invocation) -> oneshot::Receiver<Outcome> {
+    fn wait(&self, call: &Answered) -> oneshot::Receiver<Outcome> {
         let (resolve, waiting) = oneshot::channel();
         let mut all = self.waiting.lock();
-        all.retain(|_, waiting| !waiting.is_closed());
-        all.insert((call.key, call.user.clone()), resolve);
+        all.retain(|_, waiting| {
+            waiting.retain(|waiting| !waiting.is_closed());
+            !waiting.is_empty()
+        });
+        all.entry((call.key, call.user.clone())).or_default().push(resolve);
         waiting
     }
 
-    fn resolve(&self, call: &Invocation, outcome: Outcome) {
-        if let Some(waiting) = self.waiting.lock().remove(&(call.key, call.user.clone())) {
-            let _ = waiting.send(outcome); // the caller gave up
+    fn resolve(&self, call: &Answered, outcome: &Outcome) {
+        for waiting in self.waiting.lock().remove(&(call.key, call.user.clone())).into_iter().flatten() {
+            let _ = waiting.send(outcome.clone()); // the caller gave up
         }
-    }
-}
-
-/// Derives the key of a command's one reply. The user is part of it, since keys belong to their author only.
-fn reply_key(key: Key, user: &UserId) -> Key {
-    key.derive(&format!("reply:{user}"))
-}
-
-fn outcome(reply: Reply) -> Outcome {
-    match reply {
-        Reply::Say(text) => Outcome::Say(text),
-        Reply::Whisper(text) => Outcome::Whisper(text),
-        Reply::Nothing | Reply::Later => Outcome::Nothing,
     }
 }
 

@@ -142,7 +142,8 @@ impl Inner {
         let tail = self.read_log(live.id(), access.as_of.prev()).await?;
         let id = tail.first().filter(|entry| entry.seq == access.as_of).map(|entry| entry.id);
         live.begin(access.as_of, id, access.guard).await;
-        live.feed(access.as_of, tail.into_iter().filter(|entry| entry.seq > access.as_of).map(Arc::new).collect()).await;
+        live.feed(access.as_of, tail.into_iter().filter(|entry| entry.seq > access.as_of).map(Arc::new).collect())
+            .await;
         Ok(live.head(access.as_of).await.unwrap_or(Cursor::new(live.id(), access.as_of, id)))
     }
 
@@ -152,7 +153,8 @@ impl Inner {
         if cursor.seq == Seq::ZERO || (cursor.seq == head.seq && cursor.id == head.id && cursor.id.is_some()) {
             return Ok(cursor);
         }
-        let found = self.store.read(cursor.room, cursor.seq.prev(), 1).await.map_err(|error| self.store_failed(&error))?;
+        let found =
+            self.store.read(cursor.room, cursor.seq.prev(), 1).await.map_err(|error| self.store_failed(&error))?;
         match found.first() {
             Some(entry) if entry.seq == cursor.seq && Some(entry.id) == cursor.id => Ok(cursor),
             Some(entry) if entry.seq > cursor.seq => Ok(cursor), // trimmed: paging tells the gap

@@ -7,7 +7,7 @@ use super::{
     follow::{From, Wish},
     people::Person,
     post::Sender,
-    session::{Core, Item},
+    session::{Core, First, Item},
 };
 use crate::{
     fanout::{Class, Seat},
@@ -20,6 +20,18 @@ use crate::{
 impl Core {
     pub(super) async fn handle(self: &Arc<Self>, item: Item) {
         match item {
+            Item::First(First::All(cursors)) => {
+                self.hello(None, None, cursors).await;
+                self.finish();
+            }
+            Item::First(First::Room(room, start)) => {
+                if let Err(error) = self.one_room(room, start).await {
+                    let closed =
+                        if error.code == Code::TooMany { CloseCode::TooMany } else { CloseCode::Unauthenticated };
+                    self.outbox.close(closed.into());
+                }
+                self.finish();
+            }
             Item::Request(reference, request) => self.request(reference, request).await,
             Item::Notice(notice) => self.notice(notice).await,
             Item::Unpark => {
@@ -137,12 +149,7 @@ impl Core {
         let rooms = engine.own_rooms(&identity.user).await?;
         let sender = self.seat(identity)?;
         let Some(seat) = sender.seat.clone() else { return Err(Code::Retry.into()) };
-        engine.clone().occupy(&seat);
-        self.greeted(Some(sender.clone()));
-        if self.has_ended() {
-            engine.clone().vacate(seat, &sender.person);
-            return Ok(());
-        }
+        self.open(&sender, &seat);
         let (features, now) = (&engine.features, engine.clock.now());
         self.answer(&ServerFrame::Welcome { reference, identity: &sender.who, features, now });
         self.follow_all(&seat, inbox, rooms, cursors).await;
@@ -154,6 +161,27 @@ impl Core {
             (Some(identity), _) => Ok(identity.clone()),
             (None, Some(token)) => self.engine.authenticate(&token).await,
             (None, None) => Err(Code::Unauthenticated.into()),
+        }
+    }
+
+    /// Receives one room only.
+    async fn one_room(self: &Arc<Self>, room: RoomId, start: Start) -> Result<(), HubError> {
+        let sender = self.seat(self.identify(None).await?)?;
+        let Some(seat) = sender.seat.clone() else { return Err(Code::Retry.into()) };
+        self.open(&sender, &seat);
+        self.engine.follow(&seat, Wish::new(room, From::Client(start))).await;
+        Ok(())
+    }
+
+    /// Lets the session act as this sender, unless it has ended meanwhile.
+    fn open(&self, sender: &Sender, seat: &Arc<Seat>) {
+        self.engine.clone().occupy(seat);
+        self.greeted(Some(sender.clone()));
+        if self.engine.draining.load(std::sync::atomic::Ordering::Acquire) {
+            seat.close(CloseCode::Draining.into()); // it came in just after all others were closed
+        }
+        if self.has_ended() {
+            self.engine.clone().vacate(seat.clone(), &sender.person);
         }
     }
 
@@ -183,7 +211,8 @@ impl Core {
         for summary in rooms {
             let room = summary.room.id;
             let start = cursors.remove(&room).map_or(Start::Head, Start::After);
-            let access = Access { room: summary.room, member: summary.member, guard: summary.guard, as_of: summary.head };
+            let access =
+                Access { room: summary.room, member: summary.member, guard: summary.guard, as_of: summary.head };
             self.engine.follow(seat, Wish { access: Some(access), ..Wish::new(room, From::Client(start)) }).await;
         }
         // What is left is of rooms that are not the user's any more.
@@ -213,7 +242,8 @@ impl Inner {
         let mut page = Page::newest(Page::LIMIT_MAX);
         let rooms_max = self.limits.rooms_per_session_max.saturating_sub(1); // one is the inbox
         loop {
-            let part = self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))?;
+            let part =
+                self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))?;
             let whole = part.len() < usize::from(page.limit);
             let Some(last) = part.last().map(|room| room.active) else { break };
             page = Page::newest(Page::LIMIT_MAX).before(last.0.max(0).cast_unsigned());

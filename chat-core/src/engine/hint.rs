@@ -158,9 +158,7 @@ impl From<Hint> for Wire {
             Hint::Stored { room, first, last, before, entries } => {
                 Self { room: Some(room), first: Some(first), last: Some(last), before, entries, signal: None }
             }
-            Hint::Signal { room, signal } => {
-                Self { room: Some(room), signal: Some(signal.into()), ..Self::default() }
-            }
+            Hint::Signal { room, signal } => Self { room: Some(room), signal: Some(signal.into()), ..Self::default() },
         }
     }
 }
@@ -217,7 +215,8 @@ mod tests {
     fn stored() -> Hint {
         let room = RoomId::named("r");
         let (user, id) = (UserId::new("ann").unwrap(), EntryId::new(1, [3; 10]));
-        let entry = NewEntry::new(id, Draft::text("hi"), user, "Ann".into(), Timestamp(1)).into_entry(room, Seq::FIRST);
+        let draft = Draft { key: crate::model::Key::new(1, [4; 10]), ..Draft::text("hi") };
+        let entry = NewEntry::new(id, draft, user, "Ann".into(), Timestamp(1)).into_entry(room, Seq::FIRST);
         Hint::Stored { room, first: Seq::FIRST, last: Seq::FIRST, before: None, entries: vec![Arc::new(entry)] }
     }
 

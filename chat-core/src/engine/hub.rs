@@ -9,11 +9,12 @@ use super::{
     CatchUp, Engine, Inner, Peer,
     local::{Events, LocalOutbox, NoBytes},
     post::{Done, Sender},
+    session::First,
 };
 use crate::{
     hub::{Event, Hub, Posted, Room, Start},
     model::{Cursor, Draft, Entry, Identity, Key, Member, Page, RoomId, RoomSpec, RoomSummary, UserId},
-    protocol::{Code, HubError, Outgoing, Request, Target, Which},
+    protocol::{Code, HubError, Outgoing, Target, Which},
 };
 
 /// Is the chat as one user has it: [`Hub`], and what a REST interface needs beside it.
@@ -80,12 +81,16 @@ impl LocalHub {
 
     async fn ask(
         &self,
-        request: impl FnOnce(&Arc<Inner>, &Sender, Box<dyn FnOnce(Result<Done, HubError>) + Send>),
+        request: impl FnOnce(&Arc<Inner>, &Sender, Box<dyn FnOnce(Result<Done, HubError>) + Send + Sync>),
     ) -> Result<(RoomId, Posted), HubError> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        request(self.inner(), &self.sender, Box::new(|done| {
-            let _ = answer.send(done); // the caller has left; the draft goes on
-        }));
+        request(
+            self.inner(),
+            &self.sender,
+            Box::new(|done| {
+                let _ = answer.send(done); // the caller has left; the draft goes on
+            }),
+        );
         let done = answered.await.unwrap_or_else(|_| Err(Code::Retry.into()))?;
         Ok((done.room, done.posted))
     }
@@ -98,11 +103,11 @@ impl LocalHub {
         Arc::new(LocalRoom { hub: self.clone(), target, id })
     }
 
-    fn session(&self, first: Request) -> BoxStream<'static, Event> {
+    /// Begins a session in this process.
+    fn session(&self, first: First) -> BoxStream<'static, Event> {
         let outbox = Arc::new(LocalOutbox::default());
         let peer = Peer::known(None, (*self.sender.who).clone());
-        let encoding = self.inner().no_bytes.clone();
-        let mut session = self.engine.connect(peer, outbox.clone(), encoding);
+        let session = self.engine.connect(peer, outbox.clone(), self.inner().no_bytes.clone());
         session.begin(first);
         Events::new(session, outbox).boxed()
     }
@@ -135,7 +140,7 @@ impl Hub for LocalHub {
     }
 
     fn events(&self, resume: Vec<Cursor>) -> BoxStream<'static, Event> {
-        self.session(Request::Hello { token: None, cursors: resume })
+        self.session(First::All(resume))
     }
 }
 
@@ -171,17 +176,6 @@ impl Room for LocalRoom {
     }
 
     fn events(&self, start: Start) -> BoxStream<'static, Event> {
-        self.hub.receive(self.id, start)
-    }
-}
-
-impl LocalHub {
-    /// Receives one room only.
-    fn receive(&self, room: RoomId, start: Start) -> BoxStream<'static, Event> {
-        let outbox = Arc::new(LocalOutbox::default());
-        let peer = Peer::known(None, (*self.sender.who).clone());
-        let session = self.engine.connect(peer, outbox.clone(), self.inner().no_bytes.clone());
-        session.begin_room(room, start);
-        Events::new(session, outbox).boxed()
+        self.hub.session(First::Room(self.id, start))
     }
 }

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use futures::FutureExt;
 
-use super::{Inner, submission::{Right, Submission}};
+use super::{
+    Inner,
+    submission::{Right, Submission},
+};
 use crate::{
     model::{Body, Entry, Kind, RoomChange, RoomId, Seq, UserId},
     policy::Action,
@@ -90,7 +93,8 @@ impl Judge {
         if seq == Seq::ZERO {
             return Ok(None);
         }
-        let found = engine.store.read(submission.room, seq.prev(), 1).await.map_err(|error| engine.store_failed(&error))?;
+        let found =
+            engine.store.read(submission.room, seq.prev(), 1).await.map_err(|error| engine.store_failed(&error))?;
         Ok(found.into_iter().next().filter(|entry| entry.seq == seq))
     }
 }

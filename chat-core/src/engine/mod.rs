@@ -49,7 +49,6 @@ use crate::{
     policy::Policy,
     presence::Presence,
     protocol::{Features, HubError},
-    queue::WorkQueue,
     store::Store,
 };
 
@@ -88,7 +87,6 @@ struct Inner {
     presence: Arc<dyn Presence>,
     policy: Arc<dyn Policy>,
     authenticator: Arc<dyn Authenticator>,
-    queue: Option<Arc<dyn WorkQueue>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     limits: Limits,
@@ -133,7 +131,8 @@ impl Engine {
             return false;
         }
         if !inner.store_ok.load(Ordering::Acquire) {
-            let probe = inner.store.heads(&[RoomId::inbox(&UserId::system())]);
+            let any = [RoomId::inbox(&UserId::system())];
+            let probe = inner.store.heads(&any);
             let answers = tokio::time::timeout(Duration::from_secs(2), probe).await.is_ok_and(|heads| heads.is_ok());
             inner.store_ok(answers);
             return answers;

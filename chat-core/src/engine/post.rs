@@ -1,13 +1,23 @@
 //! The way of a draft from its sender to a lane or to a command.
 
-use std::{sync::{Arc, atomic::Ordering}, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use super::{Inner, check, people::Person, submission::{Order, Right, Stored, Submission}};
+use super::{
+    Inner, check,
+    people::Person,
+    submission::{Order, Right, Stored, Submission},
+};
 use crate::{
     command::{Parsed, parse},
     fanout::Seat,
     hub::Posted,
-    model::{Body, Draft, Entry, Identity, Key, Kind, MemberChange, Membership, Notice, RoomChange, RoomId, RoomSpec, UserId, Visibility},
+    model::{
+        Body, Draft, Entry, Identity, Key, Kind, MemberChange, Membership, Notice, RoomChange, RoomId, RoomSpec,
+        UserId, Visibility,
+    },
     protocol::{Code, HubError, Target},
 };
 
@@ -44,15 +54,16 @@ impl Inner {
         sender: &Sender,
         target: Target,
         mut draft: Draft,
-        answer: impl FnOnce(Result<Done, HubError>) + Send + 'static,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
         let (room, right) = self.destination(&sender.who, target);
         let key = draft.key;
         match self.admit(sender, room, &mut draft) {
             Ok(None) => {
                 let taken = self.work.take();
-                let mut submission =
-                    Submission::new(room, draft, sender.who.clone(), right, taken, |stored| answer(stored.map(Done::from)));
+                let mut submission = Submission::new(room, draft, sender.who.clone(), right, taken, |stored| {
+                    answer(stored.map(Done::from))
+                });
                 if let Some(order) = &sender.order {
                     submission = submission.in_order(order.clone());
                 }
@@ -74,7 +85,7 @@ impl Inner {
         sender: &Sender,
         key: Key,
         mut spec: RoomSpec,
-        answer: impl FnOnce(Result<Done, HubError>) + Send + 'static,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
         if let Err(error) = check::spec(&spec, &self.limits).and_then(|()| self.allow_send(sender)) {
             return answer(Err(error));
@@ -130,7 +141,7 @@ impl Inner {
             match parse(&text.text) {
                 Parsed::Text(plain) => {
                     if plain.len() != text.text.len() {
-                        text.text = plain.into_owned(); // an escaped slash
+                        text.text = plain.to_owned(); // an escaped slash
                     }
                 }
                 Parsed::Command(_) => line = Some(std::mem::take(&mut text.text)),
@@ -160,7 +171,11 @@ impl Inner {
     /// Tells the inboxes of those whom a membership entry concerns, then calls `done`. For all other entries that is now.
     ///
     /// Keys follow from the cause, so telling twice is harmless; nobody is told `done` before everybody is told.
-    pub(super) fn announce_members(self: Arc<Self>, entry: &Entry, done: impl FnOnce(Result<(), HubError>) + Send + 'static) {
+    pub(super) fn announce_members(
+        self: Arc<Self>,
+        entry: &Entry,
+        done: impl FnOnce(Result<(), HubError>) + Send + Sync + 'static,
+    ) {
         let notices = notices(entry);
         if notices.is_empty() {
             return done(Ok(()));
@@ -181,7 +196,12 @@ impl Inner {
     }
 
     /// Writes one notice to a user's inbox.
-    pub(super) async fn tell_inbox(self: &Arc<Self>, user: &UserId, cause: Key, notice: Notice) -> Result<(), HubError> {
+    pub(super) async fn tell_inbox(
+        self: &Arc<Self>,
+        user: &UserId,
+        cause: Key,
+        notice: Notice,
+    ) -> Result<(), HubError> {
         let body = Body::Inbox(notice);
         let draft = Draft { key: cause.derive(&body.encode()), body };
         let mut result = Ok(());
@@ -210,7 +230,8 @@ impl Inner {
         if access.member.is_none() && access.room.visibility != Visibility::Public && who.kind != Kind::System {
             return Err(HubError::new(Code::Conflict, "this name is taken"));
         }
-        let first = self.store.read(room, crate::model::Seq::ZERO, 1).await.map_err(|error| self.store_failed(&error))?;
+        let first =
+            self.store.read(room, crate::model::Seq::ZERO, 1).await.map_err(|error| self.store_failed(&error))?;
         let first = first.first().ok_or(Code::NotFound)?;
         Ok(Stored { room, seq: first.seq, id: first.id })
     }
@@ -233,7 +254,9 @@ fn notices(entry: &Entry) -> Vec<(UserId, Notice)> {
             std::iter::once(&entry.author).chain(others).filter(|user| !user.is_reserved()).map(joined).collect()
         }
         Body::Member(MemberChange { user, change: Membership::Join }) => vec![joined(user)],
-        Body::Member(MemberChange { user, change: Membership::Leave }) => vec![(user.clone(), Notice::Left(entry.room))],
+        Body::Member(MemberChange { user, change: Membership::Leave }) => {
+            vec![(user.clone(), Notice::Left(entry.room))]
+        }
         _ => Vec::new(),
     }
 }

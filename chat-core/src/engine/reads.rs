@@ -7,8 +7,8 @@ use crate::{
     fanout::Seat,
     hub::GapReason,
     model::{
-        Cursor, Entry, History, Identity, Kind, Member, Page, Role, RoomId, RoomRecord, RoomSpec, RoomSummary, Seq, Timestamp, UserId,
-        Visibility,
+        Cursor, Entry, History, Identity, Kind, Member, Page, Role, RoomId, RoomRecord, RoomSpec, RoomSummary, Seq,
+        Timestamp, UserId, Visibility,
     },
     policy::Action,
     protocol::{Code, HubError, Outgoing, Signal, Which},
@@ -62,7 +62,12 @@ impl Inner {
         access.ok_or_else(|| Code::NotFound.into())
     }
 
-    pub(super) async fn list_rooms(&self, who: &Identity, which: Which, page: &Page) -> Result<Vec<RoomSummary>, HubError> {
+    pub(super) async fn list_rooms(
+        &self,
+        who: &Identity,
+        which: Which,
+        page: &Page,
+    ) -> Result<Vec<RoomSummary>, HubError> {
         let listing = match which {
             Which::Mine => Listing::Of(who.user.clone()),
             Which::Public => Listing::Public(who.user.clone()),

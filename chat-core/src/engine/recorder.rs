@@ -12,7 +12,11 @@ use std::{
 use futures::FutureExt;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
-use super::{Inner, judge::Judge, submission::{Right, Stored, Submission}};
+use super::{
+    Inner,
+    judge::Judge,
+    submission::{Right, Stored, Submission},
+};
 use crate::{
     model::{Body, Draft, Entry, EntryId, Identity, NewEntry, RoomChange, RoomId, Seq},
     protocol::{Code, HubError},
@@ -101,7 +105,8 @@ impl Recorder {
     /// Takes from the front of a room's drafts what one append may hold: up to and including the first that
     /// changes who may do what, since what follows must be judged after it.
     async fn form(&mut self, engine: &Inner, room: RoomId, drafts: &mut VecDeque<Submission>) -> Option<Share> {
-        let mut share = Share { append: Append { room, guard: None, entries: Vec::new() }, submissions: Vec::new(), opened: false };
+        let mut share =
+            Share { append: Append { room, guard: None, entries: Vec::new() }, submissions: Vec::new(), opened: false };
         while let Some(mut submission) = drafts.pop_front() {
             if let Some(error) = submission.waits_behind() {
                 submission.refuse(error);
@@ -195,7 +200,9 @@ impl Recorder {
         let mut stored = Vec::new();
         let mut again = Vec::new();
         let mut entries = append.entries.into_iter().zip(outcomes);
-        if share.opened && let Some((creation, outcome)) = entries.next() {
+        if share.opened
+            && let Some((creation, outcome)) = entries.next()
+        {
             if let Outcome::Stored(seq) = outcome {
                 let entry = Arc::new(creation.into_entry(room, seq));
                 engine.clone().announce_members(&entry, |_| {});
@@ -283,7 +290,9 @@ async fn call(
         };
         match result {
             Ok(Ok(outcomes)) => break Some(outcomes),
-            Ok(Err(error)) if error.is_transient() => tracing::warn!(%error, "the store did not take a batch; it is repeated"),
+            Ok(Err(error)) if error.is_transient() => {
+                tracing::warn!(%error, "the store did not take a batch; it is repeated")
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store refused a batch for good; its senders are told to retry");
                 break None;

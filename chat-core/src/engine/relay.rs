@@ -14,7 +14,10 @@ use futures::{StreamExt, stream::BoxStream};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Inner, hint::{Hint, Hints, Sealer}};
+use super::{
+    Inner,
+    hint::{Hint, Hints, Sealer},
+};
 use crate::{
     broker::{Heard, Link, Topic},
     fanout::{Chained, Standing},
@@ -145,7 +148,9 @@ impl Relay {
         let (begin, end): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, live)| *live);
         let topics = |list: Vec<(Topic, bool)>| list.into_iter().map(|(topic, _)| topic).collect::<Vec<_>>();
         let (begin, end) = (topics(begin), topics(end));
-        if !end.is_empty() && let Err(error) = link.ignore(&end).await {
+        if !end.is_empty()
+            && let Err(error) = link.ignore(&end).await
+        {
             tracing::debug!(%error, "topics are still heard");
         }
         if begin.is_empty() {

@@ -16,11 +16,15 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Engine, Inner, post::{Done, Sender}, submission::Order};
+use super::{
+    Engine, Inner,
+    post::{Done, Sender},
+    submission::Order,
+};
 use crate::{
-    fanout::{Class, Encoding, Frame, Outbox, Seat},
-    hub::Posted,
-    model::{Draft, Identity, Key, Notice},
+    fanout::{Class, Encoding, Frame, Outbox},
+    hub::{Posted, Start},
+    model::{Cursor, Draft, Identity, Key, Notice, RoomId},
     protocol::{Close, CloseCode, Code, HubError, Request, ServerFrame, Target, decode},
 };
 
@@ -97,8 +101,18 @@ struct Desk {
     sends: usize,
 }
 
+/// Is what somebody in this process wants to receive.
+#[derive(Debug)]
+pub(super) enum First {
+    /// All their rooms, from these cursors where there are some.
+    All(Vec<Cursor>),
+    /// One room.
+    Room(RoomId, Start),
+}
+
 /// Is something to be done in order.
 pub(super) enum Item {
+    First(First),
     Request(Option<u64>, Request),
     Notice(Notice),
     Unpark,
@@ -138,7 +152,11 @@ impl Session {
             Ok(()) => self.invalid_frames = 0,
             Err(error) => return self.refuse(reference, None, &error),
         }
-        if self.core.in_flight.load(Ordering::Acquire) >= limits.requests_in_flight_max { Flow::Wait } else { Flow::More }
+        if self.core.in_flight.load(Ordering::Acquire) >= limits.requests_in_flight_max {
+            Flow::Wait
+        } else {
+            Flow::More
+        }
     }
 
     /// Waits until the next message may be received. Cancel-safe.
@@ -164,10 +182,10 @@ impl Session {
     }
 
     /// Begins the session of somebody in this process, who needs no frame for it.
-    pub(super) fn begin(&mut self, request: Request) {
-        if self.core.clone().take(None, request).is_err() {
-            self.core.outbox.close(CloseCode::Internal.into());
-        }
+    pub(super) fn begin(&self, first: First) {
+        *self.core.phase.lock() = Phase::Greeting;
+        self.core.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.core.clone().enqueue(Item::First(first));
     }
 
     fn refuse(&mut self, reference: Option<u64>, key: Option<Key>, error: &HubError) -> Flow {

@@ -43,7 +43,7 @@ pub(crate) struct Submission {
     _taken: Taken,
 }
 
-type Answer = Box<dyn FnOnce(Result<Stored, HubError>) + Send>;
+type Answer = Box<dyn FnOnce(Result<Stored, HubError>) + Send + Sync>;
 
 struct Reply(Option<Answer>);
 
@@ -70,7 +70,7 @@ impl Submission {
         who: Arc<Identity>,
         right: Right,
         taken: Taken,
-        answer: impl FnOnce(Result<Stored, HubError>) + Send + 'static,
+        answer: impl FnOnce(Result<Stored, HubError>) + Send + Sync + 'static,
     ) -> Self {
         let key = draft.key;
         let reply = Reply(Some(Box::new(answer)));

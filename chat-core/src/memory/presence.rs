@@ -75,7 +75,7 @@ impl Presence for MemoryPresence {
     async fn leave(&self, node: NodeId, users: &[UserId]) -> Result<(), PresenceError> {
         self.with_nodes(|nodes, _| {
             if let Some(node) = nodes.get_mut(&node) {
-                users.iter().for_each(|user| _ = node.users.remove(user));
+                node.users.retain(|user| !users.contains(user));
             }
         });
         Ok(())

@@ -27,13 +27,13 @@ const JOBS_MAX: usize = 10_000;
 /// Among jobs that can be delivered, those of high priority go first, then the oldest; idle workers take turns.
 #[derive(Clone)]
 pub struct MemoryQueue {
-    shelves: Arc<Mutex<BTreeMap<QueueName, Arc<Shelf>>>>,
+    trays: Arc<Mutex<BTreeMap<QueueName, Arc<Tray>>>>,
     jobs_max: usize,
     clock: Arc<dyn Clock>,
 }
 
 /// Is one named queue: its jobs, and the bell that rings when there is something new to look at.
-struct Shelf {
+struct Tray {
     backlog: Mutex<Backlog>,
     changed: Notify,
     clock: Arc<dyn Clock>,
@@ -42,7 +42,7 @@ struct Shelf {
 impl MemoryQueue {
     /// Makes queues that each take up to 10,000 jobs.
     pub fn new() -> Self {
-        Self { shelves: Arc::default(), jobs_max: JOBS_MAX, clock: Arc::new(SystemClock) }
+        Self { trays: Arc::default(), jobs_max: JOBS_MAX, clock: Arc::new(SystemClock) }
     }
 
     /// Sets how many jobs each queue takes; then it is [full](QueueErrorKind::Full).
@@ -59,10 +59,10 @@ impl MemoryQueue {
         self
     }
 
-    fn shelf(&self, queue: &QueueName) -> Arc<Shelf> {
-        let mut shelves = self.shelves.lock();
-        let new = || Shelf { backlog: Mutex::default(), changed: Notify::new(), clock: self.clock.clone() };
-        shelves.entry(queue.clone()).or_insert_with(|| Arc::new(new())).clone()
+    fn tray(&self, queue: &QueueName) -> Arc<Tray> {
+        let mut trays = self.trays.lock();
+        let new = || Tray { backlog: Mutex::default(), changed: Notify::new(), clock: self.clock.clone() };
+        trays.entry(queue.clone()).or_insert_with(|| Arc::new(new())).clone()
     }
 }
 
@@ -81,7 +81,7 @@ impl fmt::Debug for MemoryQueue {
 #[async_trait]
 impl WorkQueue for MemoryQueue {
     async fn push(&self, queue: &QueueName, job: Job) -> Result<(), QueueError> {
-        let pushed = self.shelf(queue).change(|backlog, _| backlog.push(job, self.jobs_max));
+        let pushed = self.tray(queue).change(|backlog, _| backlog.push(job, self.jobs_max));
         pushed.map_err(|kind| QueueError::new(kind, format!("push to memory queue {queue}")))
     }
 
@@ -90,9 +90,9 @@ impl WorkQueue for MemoryQueue {
         queue: &QueueName,
         how: Consume,
     ) -> Result<BoxStream<'static, Result<Delivery, QueueError>>, QueueError> {
-        let shelf = self.shelf(queue);
-        let id = shelf.backlog.lock().number();
-        let consumer = Consumer { shelf, id, how };
+        let tray = self.tray(queue);
+        let id = tray.backlog.lock().number();
+        let consumer = Consumer { tray, id, how };
         let jobs = stream::unfold(consumer, |consumer| async move { Some((Ok(consumer.next().await), consumer)) });
         Ok(jobs.boxed())
     }
@@ -109,8 +109,8 @@ impl WorkQueue for MemoryQueue {
 #[async_trait]
 impl DeadLetters for MemoryQueue {
     async fn list(&self, queue: &QueueName, after: Option<&DeadId>, limit: u16) -> Result<Vec<DeadLetter>, QueueError> {
-        let shelf = self.shelf(queue);
-        let backlog = shelf.backlog.lock();
+        let tray = self.tray(queue);
+        let backlog = tray.backlog.lock();
         // Ids are numbers that rise, so paging goes on even when the letter `after` was replayed meanwhile.
         let number = |id: &DeadId| id.as_str().parse::<u64>().unwrap_or_default();
         let after = after.map_or(0, number);
@@ -119,22 +119,22 @@ impl DeadLetters for MemoryQueue {
     }
 
     async fn inspect(&self, queue: &QueueName, id: &DeadId) -> Result<Option<Job>, QueueError> {
-        let shelf = self.shelf(queue);
-        let backlog = shelf.backlog.lock();
+        let tray = self.tray(queue);
+        let backlog = tray.backlog.lock();
         Ok(backlog.letters().find(|(letter, _)| letter.id == *id).map(|(_, job)| job.clone()))
     }
 
     async fn replay(&self, queue: &QueueName, id: &DeadId) -> Result<bool, QueueError> {
-        let replayed = self.shelf(queue).change(|backlog, _| backlog.replay(id, self.jobs_max));
+        let replayed = self.tray(queue).change(|backlog, _| backlog.replay(id, self.jobs_max));
         replayed.map_err(|kind| QueueError::new(kind, format!("replay a dead letter of memory queue {queue}")))
     }
 
     async fn purge(&self, queue: &QueueName) -> Result<u64, QueueError> {
-        Ok(self.shelf(queue).backlog.lock().purge() as u64)
+        Ok(self.tray(queue).backlog.lock().purge() as u64)
     }
 }
 
-impl Shelf {
+impl Tray {
     fn now(&self) -> Now {
         Now { instant: Instant::now(), time: self.clock.now() }
     }
@@ -148,7 +148,7 @@ impl Shelf {
 }
 
 struct Consumer {
-    shelf: Arc<Shelf>,
+    tray: Arc<Tray>,
     id: u64,
     how: Consume,
 }
@@ -158,11 +158,11 @@ impl Consumer {
         // A worker that is always busy lets idle ones go first, so that work spreads even on a single thread.
         yield_now().await;
         loop {
-            let changed = self.shelf.changed.notified();
-            let taken = self.shelf.backlog.lock().take(self.id, self.how, self.shelf.now());
+            let changed = self.tray.changed.notified();
+            let taken = self.tray.backlog.lock().take(self.id, self.how, self.tray.now());
             match taken {
                 Taken::Job(tag, job, attempt) => {
-                    let receipt = Receipt { shelf: self.shelf.clone(), tag };
+                    let receipt = Receipt { tray: self.tray.clone(), tag };
                     return Delivery::new(job, attempt, Box::new(receipt));
                 }
                 Taken::Nothing(None) => changed.await,
@@ -174,19 +174,19 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.shelf.change(|backlog, now| backlog.release(self.id, now.time));
+        self.tray.change(|backlog, now| backlog.release(self.id, now.time));
     }
 }
 
 struct Receipt {
-    shelf: Arc<Shelf>,
+    tray: Arc<Tray>,
     tag: Tag,
 }
 
 #[async_trait]
 impl Settle for Receipt {
     async fn settle(self: Box<Self>, how: Settlement) -> Result<(), QueueError> {
-        let settled = self.shelf.change(|backlog, now| backlog.settle(self.tag, how, now));
+        let settled = self.tray.change(|backlog, now| backlog.settle(self.tag, how, now));
         let gone = || QueueError::new(QueueErrorKind::Other, "settle a delivery that was given back");
         settled.then_some(()).ok_or_else(gone)
     }
@@ -195,7 +195,7 @@ impl Settle for Receipt {
 impl Drop for Receipt {
     /// Gives the job back; one that was settled is not held under this tag any more.
     fn drop(&mut self) {
-        self.shelf.change(|backlog, now| backlog.give_back(self.tag, now.time));
+        self.tray.change(|backlog, now| backlog.give_back(self.tag, now.time));
     }
 }
 
@@ -241,10 +241,10 @@ mod tests {
         push(&queue, "job").await.unwrap();
         let mut jobs = queue.consume(&name(), Consume::default()).await.unwrap();
         let job = jobs.next().await.unwrap().unwrap();
-        job.settle(Settlement::Retry(Duration::from_secs(3_600))).await.unwrap();
+        job.settle(Settlement::Retry(Duration::from_hours(1))).await.unwrap();
         let begun = Instant::now();
         assert_eq!(jobs.next().await.unwrap().unwrap().attempt, 2);
-        assert!(begun.elapsed() >= Duration::from_secs(3_600));
+        assert!(begun.elapsed() >= Duration::from_hours(1));
     }
 
     #[tokio::test]

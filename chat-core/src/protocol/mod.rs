@@ -5,6 +5,7 @@
 
 mod client;
 mod code;
+pub mod parts;
 mod server;
 mod signal;
 

@@ -7,6 +7,7 @@
 //! | [`source`] | [`QuoteSource`]: one guarded HTTP GET for one code |
 //! | [`quote`] | [`Quote`]: the CSV reply, read strictly |
 //! | [`refusal`] | [`Refusal`]: the sentence for the room, the cause for the log |
+//! | [`command`] | [`StockCommand`]: the slash command |
 //! | [`sample`] | a quote service with sample prices, for machines without internet |
 //!
 //! The quote service is not trusted. Its reply is bounded in time and size, read as strict CSV, and nothing of
@@ -47,6 +48,7 @@
 //! ```
 
 pub mod code;
+pub mod command;
 pub mod config;
 mod egress;
 pub mod quote;
@@ -57,6 +59,7 @@ pub mod source;
 mod template;
 
 pub use code::{InvalidCode, StockCode};
+pub use command::StockCommand;
 pub use config::{DEFAULT_TEMPLATE, SourceConfig, SourceError};
 pub use quote::Quote;
 pub use refusal::{Reason, Refusal};
