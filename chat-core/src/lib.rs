@@ -17,13 +17,13 @@ pub mod protocol;
 pub mod queue;
 pub mod store;
 
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
 pub use auth::{Authenticator, NoTokens};
 pub use broker::Broker;
 pub use command::{BotRunner, Command, CommandError, Invocation, RemoteCommand, Reply};
-pub use engine::{BuildError, Clock, Engine, EngineBuilder, Entropy, Flow, Limits, Peer, Session};
+pub use engine::{BuildError, CatchUp, Clock, Engine, EngineBuilder, Entropy, Flow, Limits, LocalHub, Peer, Session};
 pub use fanout::{Class, Encoding, Frame, Outbox, Push};
 pub use hub::{Event, GapReason, Hub, Posted, Room, Start};
 pub use model::{

@@ -10,13 +10,17 @@
 //!
 //! # Implementing
 //!
-//! Implement [`LogStore`] and [`RoomStore`]; [`Store`] follows. Then run the suite (feature `conformance`):
+//! Implement [`LogStore`] and [`RoomStore`]; [`Store`] follows. What becomes of an append is decided by
+//! [`Standing::judge`]: an adapter reads how the room stands and which keys are known, asks, and writes the answer, all
+//! in one transaction. Then run the suite (feature `conformance`):
 //!
 //! ```ignore
 //! chat_core::store_conformance!(my_store, || async { MyStore::open_empty().await });
 //! ```
 //!
 //! Every bullet under a *Behavior* heading below is a case of that suite.
+
+mod judge;
 
 use std::{fmt, sync::Arc};
 
@@ -26,6 +30,8 @@ use crate::{
     error::{Error, ErrorKind},
     model::{Entry, EntryId, Member, NewEntry, Page, RoomId, RoomRecord, RoomSummary, Seq, UserId},
 };
+
+pub use judge::{Known, Standing};
 
 /// Is what went wrong in a store.
 pub type StoreError = Error<StoreErrorKind>;
@@ -153,6 +159,8 @@ pub trait LogStore: Send + Sync {
     ///
     /// # Behavior
     /// * `append_numbers_densely`: entries of a room get the positions after its head, in order.
+    /// * `a_batch_spans_rooms`: each share is answered for itself, in the order of the batch, and may be empty.
+    /// * `a_long_share_is_stored_whole`: 512 entries in one share are no special case.
     /// * `a_known_key_answers_its_position`: same author, key and body: [`Outcome::Duplicate`], also within one
     ///   share, also when the guard is old, also for a deleted message.
     /// * `a_known_key_with_another_body_conflicts`: [`Outcome::Conflict`], and nothing changes.
@@ -160,13 +168,16 @@ pub trait LogStore: Send + Sync {
     /// * `an_old_guard_is_stale`: when the room's guard is above the one given, unknown keys are not stored:
     ///   [`Outcome::Stale`].
     /// * `no_guard_stores_nothing`: without a guard unknown keys are answered [`Outcome::Stale`].
-    /// * `a_stored_prefix`: what is stored of a share is a prefix of its unknown keys.
+    /// * `a_stored_prefix`: after one entry of a share is [`Outcome::Stale`] no later one is stored. What is refused
+    ///   for good (conflict, missing, exists, too old) holds nobody up.
     /// * `only_a_creation_begins_a_log`: other entries are [`Outcome::Missing`] in a room without log; the rest of
     ///   a share follows its creation.
     /// * `a_second_creation_is_refused`: [`Outcome::Exists`] under another key, and nothing changes.
     /// * `a_restriction_moves_the_guard`: to its own position, in the same commit.
     /// * `append_projects`: when the call returns, [`RoomStore::access`] takes what was stored into account.
     /// * `concurrent_appends_keep_one_order`: writers racing in one room leave a dense log without doubles.
+    /// * `concurrent_creations_make_one_room`: one creation is stored, the others are [`Outcome::Exists`].
+    /// * `crossing_batches_do_not_block`: batches that hold the same rooms in another order all end.
     /// * `readers_see_a_prefix`: whoever reads while others append never sees a hole.
     ///
     /// # Cancel safety
@@ -178,17 +189,23 @@ pub trait LogStore: Send + Sync {
     ///
     /// # Behavior
     /// * `read_returns_the_log_in_order`: exactly what was appended, bodies unchanged by later edits.
+    /// * `every_body_comes_back_as_written`: every kind, every character, kinds of newer versions, times before 1970.
+    /// * `users_differ_by_every_byte`: by case, accents and trailing spaces too; user ids sort by their bytes.
     /// * `read_pages`: `after` and `limit` cut the same log into pages.
     /// * `a_deleted_message_reads_blank`: its position stays, its text is gone.
+    /// * `a_delete_takes_the_edits_along`: the texts of its edits are gone too, also of those that come later.
     async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError>;
 
     /// Reads messages as people see them: texts and custom kinds, edits, deletes and reactions applied, oldest
-    /// first. `page.before` and `page.after` are positions; with neither, the newest messages are meant.
+    /// first. `page.before` and `page.after` are positions; without `after` the newest messages are meant.
     ///
     /// # Behavior
     /// * `history_returns_the_newest_messages_oldest_first`: without joins, edits and other entries.
     /// * `history_pages_back`: `before` gives the messages before that position.
+    /// * `history_pages_forward`: `after` gives the messages that follow that position.
     /// * `history_folds_edits_deletes_and_reactions`: in place, with the fold kept beside the body.
+    /// * `an_entry_changes_only_earlier_ones`: and only messages of its room; anything else it names stays as it is.
+    /// * `names_are_the_latest_seen`: entries and members carry the display name their user was last seen with.
     async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError>;
 
     /// Returns where the logs of these rooms stand, in the same order.
@@ -202,7 +219,9 @@ pub trait LogStore: Send + Sync {
     /// # Behavior
     /// * `trim_forgets_the_old`: reads begin after `through`, the head stays, `first` says where the log begins,
     ///   members stay.
-    /// * `a_trimmed_key_is_too_old`: an unknown key older than what was trimmed is [`Outcome::TooOld`].
+    /// * `trim_keeps_the_creation_and_the_last`: the key of the creation stays known, although it is read no more.
+    /// * `a_trimmed_key_is_too_old`: an unknown key older than what was trimmed is [`Outcome::TooOld`],
+    ///   under any guard.
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError>;
 }
 
@@ -227,6 +246,7 @@ pub trait RoomStore: Send + Sync {
     ///
     /// # Behavior
     /// * `rooms_are_listed_by_activity`: of a user, or public, with head, last message, read mark and unread count.
+    /// * `rooms_page_by_activity`: a clock that goes back changes no order; equal times are ordered by room id.
     /// * `unread_counts_messages_of_others`: after the read mark, own messages and joins not counted; for a member
     ///   who joined later, from their join on.
     async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError>;
@@ -234,13 +254,16 @@ pub trait RoomStore: Send + Sync {
     /// Raises a user's read mark in a room; a lower one changes nothing.
     ///
     /// # Behavior
-    /// * `read_marks_only_rise`.
+    /// * `read_marks_only_rise`: each user's own.
+    /// * `a_read_mark_ends_at_the_head`: what is not written yet cannot be marked as read.
     async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError>;
 
-    /// Applies entries to the projection. Stores that project inside `append` also accept this.
+    /// Applies entries, in order and without holes, to the projection. Stores that project inside `append` also
+    /// accept this, for logs that another store keeps.
     ///
     /// # Behavior
-    /// * `projecting_twice_changes_nothing`.
+    /// * `projecting_twice_changes_nothing`: what the projection holds already is passed over.
+    /// * `projecting_needs_no_log`: rooms and members follow from the entries alone.
     async fn project(&self, entries: &[Entry]) -> Result<(), StoreError>;
 }
 

@@ -1,1 +1,72 @@
-//! placeholder
+//! Chat for your own application.
+//!
+//! Open a store by URL and the chat is there: rooms, messages, members, presence, slash commands, resumable clients. It
+//! runs inside your process; with nothing but SQLite it needs nothing installed.
+//!
+//! ```
+//! use chat_engine::{Chat, Draft, Hub, Identity, Page, Room, RoomSpec, UserId};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let chat = Chat::open("memory:").await?; // or "sqlite:chat.db"
+//!
+//! // Your users and your names for rooms: there is nothing to keep in step.
+//! let ann = chat.hub(Identity::human(UserId::new("ann")?, "Ann"));
+//! let room = ann.create(RoomSpec::public("order:4711")).await?;
+//! room.post(Draft::text("where is my parcel?")).await?;
+//!
+//! let messages = room.history(Page::default()).await?;
+//! assert_eq!(messages[0].body.text(), Some("where is my parcel?"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In an axum application, [`Chat::router`] adds WebSocket, REST and the browser client under any path, and asks the
+//! application's own extractor who somebody is; `examples/embed` does it in ten lines.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `axum` | yes | [`Chat::router`] |
+//! | `sqlite` | yes | stores at `sqlite:path` |
+//!
+//! Without any of them there are `memory:` stores, brokers, presence and queues.
+//!
+//! # Where to read on
+//!
+//! | to … | read |
+//! |---|---|
+//! | post, read, follow rooms as some user | [`Hub`], [`Room`], [`LocalHub`] |
+//! | know what a log is made of | [`Entry`], [`Body`], [`Seq`], [`Cursor`] |
+//! | make a send that can be repeated | [`Key`], [`Draft`] |
+//! | decide who may do what, and moderate | [`Policy`] |
+//! | add a slash command | [`Command`] |
+//! | accept tokens instead of a login of the host's | [`Authenticator`] |
+//! | keep logs somewhere else | [`chat_core::store`] |
+//! | join nodes over another broker | [`chat_core::broker`] |
+//! | speak the protocol | [`chat_core::protocol`] |
+//! | change a limit | [`Limits`] |
+
+#![forbid(unsafe_code)]
+
+mod chat;
+mod error;
+mod open;
+#[cfg(feature = "axum")]
+mod router;
+mod source;
+mod url;
+
+pub use chat::{Chat, ChatBuilder};
+pub use chat_core;
+pub use chat_core::{
+    Action, Authenticator, Body, CatchUp, Code, Command, CommandError, Cursor, Draft, Engine, Entry, EntryId, Event,
+    Hub, HubError, Identity, Invocation, Key, Kind, Limits, LocalHub, Member, Members, Outgoing, Page, Policy, Posted,
+    Reply, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start, Text, Timestamp, UserId, Visibility,
+};
+#[cfg(feature = "axum")]
+pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
+pub use error::OpenError;
+pub use open::Part;
+pub use source::Source;

@@ -1,1 +1,80 @@
-//! placeholder
+//! Chat logs and rooms in SQL databases.
+//!
+//! One [`SqlStore`] is one database; any number of nodes may share it. Which database is said by the URL:
+//!
+//! | URL | database | feature |
+//! |---|---|---|
+//! | `sqlite:chat.db`, `sqlite:///var/lib/chat.db` | a file, for one or more processes of one host | `sqlite` (default) |
+//! | `sqlite::memory:` | gone when the store is dropped; for tests | `sqlite` (default) |
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use chat_core::{LogStore, RoomId};
+//! let store = chat_store_sql::SqlStore::open("sqlite::memory:").await?;
+//! assert!(store.read(RoomId::named("tea"), chat_core::Seq::ZERO, 10).await?.is_empty());
+//! # Ok::<(), chat_core::StoreError>(()) }).unwrap();
+//! ```
+//!
+//! All tables begin with a [prefix](SqlConfig::namespace), so that the database may be the host's own. The schema is
+//! made and brought up to date when the store is opened, or by hand with what [`SqlStore::migrations`] prints.
+//!
+//! # Inside
+//!
+//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect, which has a folder of its own.
+
+mod config;
+mod error;
+mod log;
+mod migrate;
+mod prefix;
+mod rooms;
+mod row;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::{fmt, sync::Arc};
+
+use chat_core::{Store, StoreError, StoreErrorKind};
+
+pub use config::SqlConfig;
+pub use migrate::Dialect;
+
+/// Keeps logs and rooms in an SQL database. Cheap to clone.
+///
+/// Dropping the last clone ends its tasks and connections; what was answered as stored is on the disk before.
+#[derive(Clone)]
+pub struct SqlStore(Arc<dyn Store>);
+
+impl SqlStore {
+    /// Opens the database at a URL with the default configuration.
+    ///
+    /// Must be called inside a tokio runtime, to which the store then belongs.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::connect(SqlConfig::new(url)).await
+    }
+
+    /// Opens a database, and makes or checks its schema.
+    pub async fn connect(config: SqlConfig) -> Result<Self, StoreError> {
+        match config.scheme() {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => Ok(Self(Arc::new(sqlite::Sqlite::connect(&config).await?))),
+            scheme => {
+                let what = format!("open a database by `{scheme}:`, for which this program is not built");
+                Err(StoreError::new(StoreErrorKind::Unsupported, what))
+            }
+        }
+    }
+
+    /// Prints all migrations as one script, for those who run such things by hand.
+    ///
+    /// Run in an empty database it makes the schema of this version; see [`SqlConfig::migrate`].
+    pub fn migrations(dialect: Dialect, namespace: &str) -> Result<String, StoreError> {
+        Ok(dialect.script(&prefix::Prefix::new(namespace)?))
+    }
+}
+
+impl fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore").finish_non_exhaustive()
+    }
+}

@@ -11,12 +11,13 @@
 //! gives a port that shares nothing with those of other cases: on a real server, under a namespace of its own.
 //! A server that cannot be reached fails the test; nothing is skipped in silence.
 
-#![allow(clippy::expect_used, clippy::missing_panics_doc)] // a case speaks by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)] // a case speaks by panicking
 
 pub mod broker;
 pub mod dead_letters;
 pub mod presence;
 pub mod queue;
+pub mod store;
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
@@ -26,6 +27,40 @@ use tokio::time::timeout;
 /// How long a case waits for what must come: far more than a loaded machine needs, so that it only ever passes by
 /// when the thing does not come at all.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long one case may take. Long, since it only has to end what hangs: a whole suite takes seconds.
+const CASE_WITHIN: Duration = Duration::from_mins(1);
+
+/// Runs one case on a runtime of its own, on two threads, so that what races really does.
+///
+/// Panics when the case hangs.
+pub fn run(case: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().expect("a runtime starts");
+    runtime.block_on(async { tokio::time::timeout(CASE_WITHIN, case).await.expect("the case ends") });
+}
+
+/// Turns the list of a suite's cases into what its macro asks for.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance {
+    (names; $($case:ident)*) => {
+        &[$(stringify!($case)),*]
+    };
+    (tests $module:ident, $factory:expr, $suite:ident; $($case:ident)*) => {
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $(
+                #[test]
+                fn $case() {
+                    $crate::conformance::run($crate::conformance::$suite::case($factory, $crate::conformance::$suite::$case));
+                }
+            )*
+        }
+    };
+}
 
 /// Declares the cases of a suite once: as a list of names, and as the macro that makes each of them a test.
 macro_rules! suite {

@@ -1,196 +1,201 @@
 //! The engine: what joins the ports and the fan-out.
+//!
+//! One message's path, file by file: [`session`] takes it from a transport, [`post`] checks it and hands it to its
+//! room's lane, [`recorder`] judges, appends and acknowledges it, [`crate::fanout`] puts it in order and hands it to
+//! everybody on this node, [`relay`] tells the other nodes. Beside that path: [`follow`] is how sessions come to receive
+//! a room, [`poll`] finds what no hint announced, [`commands`] carries out slash commands, [`presence`] knows who is
+//! online, [`drain`] ends it all in order.
 
+mod builder;
+mod check;
 mod clock;
+mod commands;
+mod drain;
+mod follow;
+mod greet;
+mod hint;
+mod hub;
+mod judge;
 mod limits;
+mod local;
+mod people;
+mod poll;
+mod post;
+mod presence;
+mod reads;
+mod recorder;
+mod relay;
+mod session;
+mod submission;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
-
-use crate::{
-    fanout::{Encoding, Outbox},
-    hub::Hub,
-    model::Identity,
-    protocol::Close,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task::AbortHandle};
+
+use crate::{
+    auth::Authenticator,
+    command::Registry,
+    fanout::{Encoding, Rooms, Seat},
+    model::{EntryId, Key, NodeId, Notice, RoomId, UserId},
+    policy::Policy,
+    presence::Presence,
+    protocol::{Features, HubError},
+    store::Store,
+};
+
+pub use builder::{BuildError, EngineBuilder};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use hub::LocalHub;
 pub use limits::Limits;
+pub use reads::CatchUp;
+pub use session::{Flow, Peer, Session};
 
-/// Says what is wrong with what an engine is to be built of.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The broker refused the node.
-    #[error("the broker does not take this node")]
-    Broker(#[from] crate::broker::BrokerError),
-    /// Replies that come over a network queue cannot be told from forged ones without a secret.
-    #[error("a command over a networked queue needs a secret: EngineBuilder::secret")]
-    SecretMissing,
-    /// A command's name is not 1 to 32 of `a-z 0-9 _ -`, or is given twice.
-    #[error("the command name {0:?} is not allowed or given twice")]
-    CommandName(String),
-    /// A work queue refused a consumer.
-    #[error("the work queue cannot be consumed")]
-    Queue(#[from] crate::queue::QueueError),
+/// Clients are told this long before their authentication ends.
+const EXPIRY_WARNING_MS: i64 = 60_000;
+/// How often expiry is looked at.
+const EXPIRY_LOOK: Duration = Duration::from_secs(1);
+
+/// Is one node of a chat. Cheap to clone; the drop of the last clone, sessions and hubs included, ends its tasks.
+#[derive(Clone)]
+pub struct Engine(Arc<Running>);
+
+/// Ends the tasks with the last engine; the tasks themselves hold only [`Inner`].
+struct Running {
+    inner: Arc<Inner>,
+    tasks: Vec<AbortHandle>,
 }
 
-/// Is one node of a chat. Cheap to clone; the last clone's drop ends its tasks.
-#[derive(Clone, Debug)]
-pub struct Engine {}
-
-/// Puts an engine together.
-#[derive(Debug, Default)]
-pub struct EngineBuilder {}
-
-/// Is who connects, as the transport knows them.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Peer {
-    /// Where from; of the client, not of a proxy.
-    pub address: Option<IpAddr>,
-    /// Who, if the transport or the host's router has authenticated them already.
-    pub identity: Option<Identity>,
-}
-
-impl Peer {
-    /// Describes somebody who still has to bring a token.
-    pub fn unknown(address: Option<IpAddr>) -> Self {
-        Self { address, identity: None }
-    }
-
-    /// Describes somebody the host has authenticated.
-    pub fn known(address: Option<IpAddr>, identity: Identity) -> Self {
-        Self { address, identity: Some(identity) }
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
-/// Tells the transport how to go on after a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Flow {
-    /// Receive the next message.
-    More,
-    /// Await [`Session::ready`] before receiving the next message.
-    Wait,
-    /// Close the connection.
-    End(Close),
-}
-
-/// Is one connection's state: no socket and no task in it. Dropping it ends the session.
-#[derive(Debug)]
-pub struct Session {}
-
-impl Session {
-    /// Takes one message of the client: reads, limits and enqueues it. Answers arrive by [`Outbox::push`].
-    pub fn receive(&mut self, _message: &[u8]) -> Flow {
-        Flow::More
-    }
-
-    /// Waits until the next message may be received. Cancel-safe.
-    pub async fn ready(&self) {}
-
-    /// Tells that the outbox, which answered [`Push::Full`](crate::Push::Full), has room again.
-    pub fn drained(&mut self) {}
-
-    /// Tells whether the client has said hello; until then the transport counts [`Limits::hello_within`].
-    pub fn is_greeted(&self) -> bool {
-        false
-    }
+/// Is what all parts of one engine share.
+struct Inner {
+    node: NodeId,
+    store: Arc<dyn Store>,
+    presence: Arc<dyn Presence>,
+    policy: Arc<dyn Policy>,
+    authenticator: Arc<dyn Authenticator>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    limits: Limits,
+    features: Features,
+    commands: Registry,
+    pending: commands::Pending,
+    /// Signs tickets: the cluster's secret, or a random one where no other process answers.
+    ticket_secret: Vec<u8>,
+    rooms: Arc<Rooms>,
+    lanes: Vec<recorder::Lane>,
+    relay: Arc<relay::Relay>,
+    people: people::People,
+    /// The users this node has told the presence store about.
+    present: Mutex<BTreeSet<UserId>>,
+    presence_lapsed: AtomicBool,
+    watches: presence::Watches,
+    seats: Mutex<BTreeMap<u64, Arc<Seat>>>,
+    seat_gone: Notify,
+    numbers: AtomicU64,
+    poll_now: Notify,
+    work: drain::Work,
+    draining: AtomicBool,
+    store_ok: AtomicBool,
+    no_bytes: Arc<dyn Encoding>,
 }
 
 impl Engine {
-    /// Begins to put an engine together. Without further calls: memory only, one node.
+    /// Begins to put an engine together. Without further calls: in memory, one node.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder {}
-    }
-
-    /// Opens a session for one connection.
-    pub fn connect(&self, _peer: Peer, _outbox: Arc<dyn Outbox>, _encoding: Arc<dyn Encoding>) -> Session {
-        Session {}
-    }
-
-    /// Returns the chat as one user has it.
-    pub fn hub(&self, _identity: Identity) -> Arc<dyn Hub> {
-        unimplemented!("the engine follows")
+        EngineBuilder::default()
     }
 
     /// Returns what this engine allows.
     pub fn limits(&self) -> &Limits {
-        unimplemented!("the engine follows")
+        &self.inner().limits
     }
 
-    /// Tells whether this node takes sessions: its store answers and it is not draining.
+    /// Tells whether this node should get sessions: it is not draining, and its store answers.
     pub async fn is_ready(&self) -> bool {
+        let inner = self.inner();
+        if inner.draining.load(Ordering::Acquire) {
+            return false;
+        }
+        if !inner.store_ok.load(Ordering::Acquire) {
+            let any = [RoomId::inbox(&UserId::system())];
+            let probe = inner.store.heads(&any);
+            let answers = tokio::time::timeout(Duration::from_secs(2), probe).await.is_ok_and(|heads| heads.is_ok());
+            inner.store_ok(answers);
+            return answers;
+        }
         true
     }
 
-    /// Ends the node's work in order: no new sessions, answer what was received, store what was taken, close the
-    /// sessions with advice to resume elsewhere, leave presence and broker. Returns when done or after `grace`.
-    pub async fn drain(&self, _grace: Duration) {}
+    /// Takes authentication back: of one login of a user, or of all. Ends the sessions concerned on every node, by
+    /// hint, and within one head poll where the hint is lost.
+    pub async fn revoke(&self, user: &UserId, login: Option<&str>) -> Result<(), HubError> {
+        let inner = self.inner();
+        let cause = Key::new(inner.clock.now().0, clock::bytes(&*inner.entropy));
+        inner.tell_inbox(user, cause, Notice::Revoked { login: login.map(Into::into) }).await
+    }
+
+    /// Ends the node's work in order: refuses what is new, stores and answers what was taken, closes the sessions with
+    /// advice to resume elsewhere, leaves presence and broker. Returns when that is done, or after `grace`.
+    pub async fn drain(&self, grace: Duration) {
+        self.inner().drain(grace).await;
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        &self.0.inner
+    }
 }
 
-impl EngineBuilder {
-    /// Keeps logs and rooms here. Default: memory.
-    #[must_use]
-    pub fn store(self, _store: Arc<dyn crate::Store>) -> Self {
-        self
+impl Inner {
+    /// Returns the lane of a room.
+    fn lane(&self, room: RoomId) -> &recorder::Lane {
+        // Room ids are random or hashes: any byte spreads them evenly.
+        &self.lanes[usize::from(room.as_bytes()[0]) % self.lanes.len()]
     }
 
-    /// Sends hints to other nodes through this. Default: none, a single node.
-    #[must_use]
-    pub fn broker(self, _broker: Arc<dyn crate::Broker>) -> Self {
-        self
+    fn entry_id(&self) -> EntryId {
+        EntryId::new(self.clock.now().0, clock::bytes(&*self.entropy))
     }
 
-    /// Shares who is online through this. Default: memory.
-    #[must_use]
-    pub fn presence(self, _presence: Arc<dyn crate::Presence>) -> Self {
-        self
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Decides by these rules. Default: [`Members`](crate::Members).
-    #[must_use]
-    pub fn policy(self, _policy: Arc<dyn crate::Policy>) -> Self {
-        self
+    fn seats(&self) -> Vec<Arc<Seat>> {
+        self.seats.lock().values().cloned().collect()
     }
 
-    /// Authenticates tokens with this. Default: no tokens.
-    #[must_use]
-    pub fn authenticator(self, _authenticator: Arc<dyn crate::Authenticator>) -> Self {
-        self
+    fn store_ok(&self, ok: bool) {
+        self.store_ok.store(ok, Ordering::Release);
     }
+}
 
-    /// Signs what nodes and workers tell each other with this secret, at least 16 bytes, the same in a whole cluster.
-    #[must_use]
-    pub fn secret(self, _secret: impl Into<Vec<u8>>) -> Self {
-        self
+/// Warns and closes sessions whose authentication ends, until the task is aborted with the engine.
+async fn expire(engine: Arc<Inner>) {
+    let mut tick = tokio::time::interval(EXPIRY_LOOK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let now = engine.clock.now();
+        engine.seats().iter().for_each(|seat| seat.expire(now, EXPIRY_WARNING_MS));
     }
+}
 
-    /// Adds a slash command that runs in this process.
-    #[must_use]
-    pub fn command(self, _name: &str, _help: &str, _command: impl crate::Command + 'static) -> Self {
-        self
-    }
-
-    /// Sets other limits.
-    #[must_use]
-    pub fn limits(self, _limits: Limits) -> Self {
-        self
-    }
-
-    /// Takes the time of day from this.
-    #[must_use]
-    pub fn clock(self, _clock: Arc<dyn Clock>) -> Self {
-        self
-    }
-
-    /// Takes random bytes from this.
-    #[must_use]
-    pub fn entropy(self, _entropy: Arc<dyn Entropy>) -> Self {
-        self
-    }
-
-    /// Starts the engine.
-    pub async fn build(self) -> Result<Engine, BuildError> {
-        Ok(Engine {})
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("node", &self.inner().node).finish_non_exhaustive()
     }
 }

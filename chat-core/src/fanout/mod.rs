@@ -3,6 +3,8 @@
 //! This module knows no store and no broker. It awaits nothing, allocates nothing and looks nothing up per recipient.
 
 mod room;
+mod rooms;
+mod seat;
 
 use bytes::Bytes;
 
@@ -11,7 +13,9 @@ use crate::{
     protocol::{Close, ServerFrame},
 };
 
-pub(crate) use room::{LiveRoom, Offer, Parked, Subscriber};
+pub(crate) use room::{Attach, Chained, LiveRoom, Standing, entry_frame};
+pub(crate) use rooms::{Lease, Rooms};
+pub(crate) use seat::{Followed, Seat};
 
 /// Is how one frame is treated when its receiver is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,9 @@ mod backlog;
 mod broker;
 mod presence;
 mod queue;
+mod store;
 
 pub use broker::MemoryBroker;
 pub use presence::MemoryPresence;
 pub use queue::MemoryQueue;
+pub use store::MemoryStore;

@@ -264,10 +264,11 @@ impl Body {
         }
     }
 
-    /// Removes everything that a person wrote.
-    pub(super) fn blank(&mut self) {
+    /// Removes everything that a person wrote: what stores do to a deleted message and to its edits.
+    pub fn blank(&mut self) {
         match self {
             Self::Text(text) => *text = Text::default(),
+            Self::Edit(edit) => edit.text.clear(),
             Self::Custom { text, data, .. } => (*text, *data) = (String::new(), Value::Null),
             _ => {}
         }

@@ -82,18 +82,13 @@ impl NewEntry {
 
     /// Returns the entry as it stands in `room` at `seq`.
     pub fn at(&self, room: RoomId, seq: Seq) -> Entry {
-        Entry {
-            room,
-            seq,
-            id: self.id,
-            key: self.key,
-            author: self.author.clone(),
-            name: self.name.clone(),
-            body: self.body.clone(),
-            at: self.at,
-            sent_at: self.sent_at,
-            folded: None,
-        }
+        self.clone().into_entry(room, seq)
+    }
+
+    /// Turns into the entry as it stands in `room` at `seq`.
+    pub fn into_entry(self, room: RoomId, seq: Seq) -> Entry {
+        let Self { id, key, author, name, body, at, sent_at, .. } = self;
+        Entry { room, seq, id, key, author, name, body, at, sent_at, folded: None }
     }
 }
 

@@ -345,6 +345,19 @@ impl FromStr for UserId {
     }
 }
 
+macro_rules! user_id_from {
+    ($($number:ty),+) => {$(
+        /// Takes the number under which the host's database has the user; every number is a valid id.
+        impl From<$number> for UserId {
+            fn from(number: $number) -> Self {
+                Self(number.to_string().into())
+            }
+        }
+    )+};
+}
+
+user_id_from!(i32, i64, u32, u64);
+
 impl<'de> Deserialize<'de> for UserId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(String::deserialize(deserializer)?).map_err(de::Error::custom)
@@ -399,6 +412,12 @@ mod tests {
         assert_eq!(UserId::new("a\nb"), Err(InvalidId::Control));
         assert_eq!(UserId::new("e\u{301}"), Err(InvalidId::NotNormal));
         assert!(user("bot:stock").is_reserved() && user("system").is_reserved() && !user("bottle").is_reserved());
+    }
+
+    #[test]
+    fn a_database_number_is_a_user_id() {
+        assert_eq!(UserId::from(4711_i64), user("4711"));
+        assert_eq!(UserId::from(u64::MAX).as_str().parse(), Ok(UserId::from(u64::MAX)));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::{borrow::Cow, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Code, HubError, Outgoing};
-use crate::model::{Body, Cursor, Draft, InvalidId, Key, Page, RoomId, RoomSpec, Seq, UserId};
-
-/// Deeper nesting than this is refused before parsing: nothing we define is deeper than 6.
-const DEPTH_MAX: u32 = 32;
+use super::{
+    Code, HubError, Outgoing,
+    parts::{self, missing, too_deep},
+};
+use crate::model::{Cursor, Draft, Key, Page, RoomId, RoomSpec, Seq, UserId};
 
 /// Is what a client asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,33 +185,13 @@ fn field_error(error: &serde_json::Error) -> HubError {
     )
 }
 
-fn too_deep(bytes: &[u8]) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0u32, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => {
-                depth += 1;
-                if depth > DEPTH_MAX {
-                    return true;
-                }
-            }
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
 impl Fields<'_> {
     fn into_request(self) -> Result<Request, HubError> {
         let page = self.page()?;
         Ok(match &*self.kind {
             "hello" => Request::Hello { token: self.token, cursors: self.cursors.unwrap_or_default() },
             "refresh" => Request::Refresh { token: self.token.ok_or_else(|| missing("`token`"))? },
-            "create" => Request::Create { key: self.key()?, spec: self.spec()? },
+            "create" => Request::Create { key: self.key()?, spec: parts::read_spec(self.spec)? },
             "rooms" => Request::Rooms { which: self.which.unwrap_or_default(), page },
             "members" => Request::Members { room: self.room()?, page },
             "history" => Request::History { room: self.room()?, page },
@@ -220,7 +200,10 @@ impl Fields<'_> {
                 Request::Follow { room, cursor: self.cursor.map(|at| Cursor::new(room, at.seq, at.id)) }
             }
             "unfollow" => Request::Unfollow { room: self.room()? },
-            "send" => Request::Send { target: self.target()?, draft: Draft { key: self.key()?, body: self.body()? } },
+            "send" => Request::Send {
+                target: self.target()?,
+                draft: Draft { key: self.key()?, body: parts::read_body(self.body)? },
+            },
             "signal" => Request::Signal { room: self.room()?, signal: self.outgoing()? },
             _ => return Err(Code::UnknownType.into()),
         })
@@ -239,36 +222,11 @@ impl Fields<'_> {
     }
 
     fn key(&self) -> Result<Key, HubError> {
-        let key = self.key.as_deref().ok_or_else(|| missing("`key`"))?;
-        key.parse().map_err(|_: InvalidId| Code::InvalidKey.into())
-    }
-
-    fn body(&self) -> Result<Body, HubError> {
-        let raw = self.body.ok_or_else(|| missing("`body`"))?;
-        match Body::decode(raw.get()) {
-            Ok(Body::Unknown(_)) => Err(HubError::new(Code::InvalidBody, "this kind of body is not known")),
-            Ok(body) => Ok(body),
-            Err(text) => Err(HubError::new(Code::InvalidBody, text)),
-        }
-    }
-
-    fn spec(&self) -> Result<RoomSpec, HubError> {
-        let raw = self.spec.ok_or_else(|| missing("`spec`"))?;
-        serde_json::from_str(raw.get())
-            .map_err(|_| HubError::new(Code::InvalidBody, "the `spec` is not the description of a room"))
+        parts::read_key(self.key.as_deref())
     }
 
     fn page(&self) -> Result<Page, HubError> {
-        if self.before.is_some() && self.after.is_some() {
-            return Err(HubError::new(Code::Invalid, "give `before` or `after`, not both"));
-        }
-        let limit = self.limit.unwrap_or(50);
-        if limit == 0 || limit > Page::LIMIT_MAX {
-            return Err(HubError::new(Code::Invalid, "`limit` is 1 to 200"));
-        }
-        let mut page = Page::newest(limit);
-        (page.before, page.after, page.after_user) = (self.before, self.after, self.after_user.clone());
-        Ok(page)
+        parts::read_page(self.before, self.after, self.after_user.clone(), self.limit)
     }
 
     fn outgoing(self) -> Result<Outgoing, HubError> {
@@ -282,10 +240,6 @@ impl Fields<'_> {
             _ => return Err(HubError::new(Code::Invalid, "a signal is typing, read, or a kind with a dot in it")),
         })
     }
-}
-
-fn missing(what: &'static str) -> HubError {
-    HubError::new(Code::Invalid, format!("this request needs {what}"))
 }
 
 /// Checks what the host may name: kept here so that every way in uses the same words.
@@ -313,7 +267,7 @@ mod tests {
             format!(r#"{{"ref":7,"room":"{ROOM}","key":"{KEY}","body":{{"text":"hi","kind":"text"}},"type":"send"}}"#);
         let (reference, request) = decode(frame.as_bytes()).unwrap();
         assert_eq!(reference, Some(7));
-        let draft = Draft { key: KEY.parse().unwrap(), body: Body::Text(crate::model::Text::new("hi")) };
+        let draft = Draft { key: KEY.parse().unwrap(), body: crate::model::Body::Text(crate::model::Text::new("hi")) };
         assert_eq!(request, Request::Send { target: Target::Room(ROOM.parse().unwrap()), draft });
     }
 

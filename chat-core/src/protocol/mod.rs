@@ -5,9 +5,11 @@
 
 mod client;
 mod code;
+pub mod parts;
 mod server;
 mod signal;
 
+pub(crate) use client::check_room_name;
 pub use client::{DecodeError, Request, Target, Which, decode};
 pub use code::{Close, CloseCode, Code, HubError};
 pub use server::{Features, ServerFrame, encode, summary_json, to_json};

@@ -1,2 +1,75 @@
-//! placeholder
-fn main() {}
+//! An axum application with users of its own gets a chat. What is added for that is between the two marks.
+//!
+//! ```sh
+//! cargo run -p embed
+//! curl -H 'cookie: shop=a1' localhost:3000/chat/rooms?which=public
+//! ```
+
+use std::collections::HashMap;
+
+use axum::{
+    Router,
+    extract::{FromRef, FromRequestParts},
+    http::{StatusCode, header::COOKIE, request::Parts},
+    routing::get,
+};
+use chat_engine::{Chat, Hub, Identity, RoomSpec, UserId};
+
+#[cfg(test)]
+mod tests;
+
+/// The shop's customers, by the session in their cookie. A real one asks its database.
+#[derive(Clone, Debug)]
+struct Shop {
+    sessions: HashMap<&'static str, Customer>,
+}
+
+/// Who is signed in: the shop's own extractor, which its own pages use.
+#[derive(Clone, Debug)]
+struct Customer {
+    number: u32,
+    name: &'static str,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Customer
+where
+    Shop: FromRef<S>,
+{
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let cookies = parts.headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let session = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("shop="));
+        let customer = session.and_then(|session| Shop::from_ref(state).sessions.get(session).cloned());
+        customer.ok_or((StatusCode::UNAUTHORIZED, "please sign in"))
+    }
+}
+
+fn shop() -> Shop {
+    let customer = |number, name| Customer { number, name };
+    Shop { sessions: HashMap::from([("a1", customer(1, "Ann")), ("b2", customer(2, "Bob"))]) }
+}
+
+async fn home(customer: Customer) -> String {
+    format!("Welcome back, {}! Your orders have a chat now, at /chat.", customer.name)
+}
+
+// ---- the chat ----------------------------------------------------------------------------------------------------
+
+async fn with_chat(shop: Router<Shop>, store: &str) -> Result<Router<Shop>, Box<dyn std::error::Error>> {
+    let chat = Chat::open(store).await?;
+    chat.hub(Identity::system()).create(RoomSpec::public("help")).await?; // no effect when it exists
+    let routes = chat.router(|customer: Customer| Identity::human(UserId::from(customer.number), customer.name));
+    Ok(shop.nest("/chat", routes))
+}
+
+// ------------------------------------------------------------------------------------------------------------------
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let app = with_chat(Router::new().route("/", get(home)), "sqlite:embed.db").await?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("http://{}/", listener.local_addr()?);
+    axum::serve(listener, app.with_state(shop())).await?;
+    Ok(())
+}

@@ -68,11 +68,7 @@ mod tests {
 
     #[test]
     fn a_code_is_shown_in_upper_case() {
-        for (typed, shown) in [
-            ("aapl.us", "AAPL.US"),
-            ("^spx", "^SPX"),
-            ("brk-b.us", "BRK-B.US"),
-        ] {
+        for (typed, shown) in [("aapl.us", "AAPL.US"), ("^spx", "^SPX"), ("brk-b.us", "BRK-B.US")] {
             assert_eq!(typed.parse::<StockCode>().unwrap().to_string(), shown);
         }
     }

@@ -3,9 +3,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`code`] | [`StockCode`]: what a user may ask for, checked once |
+//! | [`config`] | [`SourceConfig`]: which service, with which key and limits |
 //! | [`source`] | [`QuoteSource`]: one guarded HTTP GET for one code |
 //! | [`quote`] | [`Quote`]: the CSV reply, read strictly |
 //! | [`refusal`] | [`Refusal`]: the sentence for the room, the cause for the log |
+//! | [`command`] | [`StockCommand`]: the slash command |
 //! | [`sample`] | a quote service with sample prices, for machines without internet |
 //!
 //! The quote service is not trusted. Its reply is bounded in time and size, read as strict CSV, and nothing of
@@ -46,6 +48,8 @@
 //! ```
 
 pub mod code;
+pub mod command;
+pub mod config;
 mod egress;
 pub mod quote;
 pub mod refusal;
@@ -55,7 +59,9 @@ pub mod source;
 mod template;
 
 pub use code::{InvalidCode, StockCode};
+pub use command::StockCommand;
+pub use config::{DEFAULT_TEMPLATE, SourceConfig, SourceError};
 pub use quote::Quote;
 pub use refusal::{Reason, Refusal};
 pub use sample::SampleServer;
-pub use source::{QuoteSource, SourceConfig, SourceError};
+pub use source::QuoteSource;

@@ -27,9 +27,7 @@ impl Row {
         if !is_strict(text) {
             return Err(Fault::Malformed);
         }
-        let mut reader = ReaderBuilder::new()
-            .trim(Trim::All)
-            .from_reader(text.as_bytes());
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_bytes());
         let header = reader.headers()?.clone();
         if header.len() > COLUMNS_MAX {
             return Err(Fault::TooWide(COLUMNS_MAX));
@@ -43,10 +41,7 @@ impl Row {
             return Err(Fault::Rows);
         }
         let field = |index| row.get(index).unwrap_or_default().to_owned();
-        Ok(Self {
-            symbol: field(symbol),
-            close: field(close),
-        })
+        Ok(Self { symbol: field(symbol), close: field(close) })
     }
 }
 

@@ -66,10 +66,7 @@ impl SampleServer {
     /// Binds the address and returns the bound one with the future that serves it until it is dropped.
     pub async fn bind(
         address: impl ToSocketAddrs,
-    ) -> io::Result<(
-        SocketAddr,
-        impl Future<Output = io::Result<()>> + Send + 'static,
-    )> {
+    ) -> io::Result<(SocketAddr, impl Future<Output = io::Result<()>> + Send + 'static)> {
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
         let router = Router::new().route("/q/l/", get(answer));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use crate::code::StockCode;
-use crate::source::SourceError;
+use crate::config::SourceError;
 
 const SLOT: &str = "{code}";
 /// The slot as the URL parser writes it in a path, where it escapes braces.
@@ -91,8 +91,7 @@ impl Slot {
 
 /// A key in the template would be shown wherever the template is.
 fn carries_key(base: &Url) -> bool {
-    base.query_pairs()
-        .any(|(name, _)| name.eq_ignore_ascii_case(KEY))
+    base.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case(KEY))
 }
 
 #[cfg(test)]
@@ -108,111 +107,56 @@ mod tests {
 
     #[test]
     fn the_code_fills_its_slot_in_path_or_query() {
-        assert_eq!(
-            filled("https://h.test/q?s={code}&e=csv", "^spx", None),
-            "https://h.test/q?s=%5ESPX&e=csv"
-        );
-        assert_eq!(
-            filled("http://h.test:8/q/{code}.csv", "^spx", None),
-            "http://h.test:8/q/%5ESPX.csv"
-        );
+        assert_eq!(filled("https://h.test/q?s={code}&e=csv", "^spx", None), "https://h.test/q?s=%5ESPX&e=csv");
+        assert_eq!(filled("http://h.test:8/q/{code}.csv", "^spx", None), "http://h.test:8/q/%5ESPX.csv");
     }
 
     #[test]
     fn the_key_is_one_more_parameter_and_is_escaped() {
-        assert_eq!(
-            filled("https://h.test/{code}", "a", Some("k&x=1")),
-            "https://h.test/A?apikey=k%26x%3D1"
-        );
-        assert_eq!(
-            filled("https://h.test/?s={code}", "a", Some("k")),
-            "https://h.test/?s=A&apikey=k"
-        );
+        assert_eq!(filled("https://h.test/{code}", "a", Some("k&x=1")), "https://h.test/A?apikey=k%26x%3D1");
+        assert_eq!(filled("https://h.test/?s={code}", "a", Some("k")), "https://h.test/?s=A&apikey=k");
     }
 
     #[test]
     fn a_code_with_dots_stays_one_step_of_the_path() {
-        assert_eq!(
-            filled("https://h.test/a/{code}/b", "..-", None),
-            "https://h.test/a/..-/b"
-        );
+        assert_eq!(filled("https://h.test/a/{code}/b", "..-", None), "https://h.test/a/..-/b");
     }
 
     #[test]
     fn a_template_with_a_wrong_slot_is_refused() {
-        for text in [
-            "https://h.test/",
-            "https://h.test/{CODE}",
-            "https://h.test/{code}?s={code}",
-        ] {
-            assert!(
-                matches!(Template::parse(text), Err(SourceError::Slot)),
-                "{text}"
-            );
+        for text in ["https://h.test/", "https://h.test/{CODE}", "https://h.test/{code}?s={code}"] {
+            assert!(matches!(Template::parse(text), Err(SourceError::Slot)), "{text}");
         }
-        for text in [
-            "https://{code}/",
-            "https://{code}.h.test/",
-            "https://h.test/#{code}",
-        ] {
+        for text in ["https://{code}/", "https://{code}.h.test/", "https://h.test/#{code}"] {
             assert!(Template::parse(text).is_err(), "{text}");
         }
-        for text in [
-            "https://{code}/%7Bcode%7D",
-            "https://h.test:{code}/",
-            "{code}://h.test/",
-            "/q?s={code}",
-        ] {
+        for text in ["https://{code}/%7Bcode%7D", "https://h.test:{code}/", "{code}://h.test/", "/q?s={code}"] {
             assert!(Template::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn only_http_and_https_are_accepted() {
-        for text in [
-            "file:///etc/{code}",
-            "ftp://h.test/{code}",
-            "data:,{code}",
-            "javascript:{code}",
-        ] {
-            assert!(
-                matches!(Template::parse(text), Err(SourceError::Scheme)),
-                "{text}"
-            );
+        for text in ["file:///etc/{code}", "ftp://h.test/{code}", "data:,{code}", "javascript:{code}"] {
+            assert!(matches!(Template::parse(text), Err(SourceError::Scheme)), "{text}");
         }
     }
 
     #[test]
     fn a_secret_in_the_template_is_refused() {
-        for text in [
-            "https://u:p@h.test/{code}",
-            "https://{code}@h.test/",
-            "https://h.test/{code}?APIKEY=k",
-        ] {
-            assert!(
-                matches!(Template::parse(text), Err(SourceError::Secret)),
-                "{text}"
-            );
+        for text in ["https://u:p@h.test/{code}", "https://{code}@h.test/", "https://h.test/{code}?APIKEY=k"] {
+            assert!(matches!(Template::parse(text), Err(SourceError::Secret)), "{text}");
         }
     }
 
     #[test]
     fn an_address_is_recognised_however_it_is_written() {
-        for text in [
-            "127.1",
-            "0x7f000001",
-            "2130706433",
-            "0177.0.0.1",
-            "127.0.0.1.",
-        ] {
+        for text in ["127.1", "0x7f000001", "2130706433", "0177.0.0.1", "127.0.0.1."] {
             let template = Template::parse(&format!("http://{text}/{{code}}")).unwrap();
             assert_eq!(template.address(), Some([127, 0, 0, 1].into()), "{text}");
         }
         let mapped = Template::parse("http://[::ffff:127.0.0.1]/{code}").unwrap();
         assert!(mapped.address().unwrap().is_ipv6());
-        assert_eq!(
-            Template::parse("http://h.test/{code}").unwrap().address(),
-            None
-        );
+        assert_eq!(Template::parse("http://h.test/{code}").unwrap().address(), None);
     }
 }

@@ -9,8 +9,6 @@ fn a_process_without_a_tls_provider_gets_an_error_and_no_panic() {
     let refused = QuoteSource::new(SourceConfig::default()).unwrap_err();
     assert!(matches!(refused, SourceError::NoTlsProvider), "{refused:?}");
 
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .unwrap();
+    rustls::crypto::ring::default_provider().install_default().unwrap();
     assert!(QuoteSource::new(SourceConfig::default()).is_ok());
 }

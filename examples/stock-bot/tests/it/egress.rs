@@ -58,20 +58,13 @@ async fn no_code_sends_the_request_elsewhere_s18() {
     let inside = Upstream::raw("HTTP/1.1 200 OK\r\n\r\n").await;
     let upstream = Upstream::answering(|_| GOOD).await;
     let (mut asked, host) = (0, upstream.address);
-    for template in [
-        format!("http://{host}/q?s={{code}}"),
-        format!("http://{host}/{{code}}"),
-    ] {
+    for template in [format!("http://{host}/q?s={{code}}"), format!("http://{host}/{{code}}")] {
         let source = source(SourceConfig::new(template).allow_private_hosts());
         for trick in TRICKS {
             let typed = trick.replace("PORT", &inside.address.port().to_string());
             if let Ok(code) = typed.parse::<StockCode>() {
                 asked += 1;
-                assert_eq!(
-                    source.quote(&code).await.unwrap_err().reason(),
-                    Reason::Unclear,
-                    "{typed}"
-                );
+                assert_eq!(source.quote(&code).await.unwrap_err().reason(), Reason::Unclear, "{typed}");
             }
         }
     }
@@ -95,25 +88,11 @@ async fn a_name_that_resolves_to_a_private_address_is_not_connected_to_s18() {
 #[test]
 fn a_private_address_in_the_template_must_be_allowed_s18() {
     install_provider();
-    for host in [
-        "127.0.0.1",
-        "127.1",
-        "0",
-        "10.0.0.1",
-        "169.254.169.254",
-        "[::1]",
-        "[::ffff:10.0.0.1]",
-    ] {
+    for host in ["127.0.0.1", "127.1", "0", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]"] {
         let config = SourceConfig::new(format!("http://{host}/{{code}}"));
         let refused = QuoteSource::new(config.clone()).unwrap_err();
-        assert!(
-            matches!(refused, SourceError::PrivateHost),
-            "{host}: {refused:?}"
-        );
-        assert!(
-            QuoteSource::new(config.allow_private_hosts()).is_ok(),
-            "{host}"
-        );
+        assert!(matches!(refused, SourceError::PrivateHost), "{host}: {refused:?}");
+        assert!(QuoteSource::new(config.allow_private_hosts()).is_ok(), "{host}");
     }
     assert!(QuoteSource::new(SourceConfig::new("http://1.1.1.1/{code}")).is_ok());
 }

@@ -40,11 +40,7 @@ impl Upstream {
             async move { response }
         });
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            address,
-            hits,
-            task,
-        }
+        Self { address, hits, task }
     }
 
     /// Reads a request and then writes these bytes and closes: for what no HTTP server would do.
@@ -59,11 +55,7 @@ impl Upstream {
                 let _ = stream.write_all(&bytes).await;
             }
         });
-        Self {
-            address,
-            hits,
-            task,
-        }
+        Self { address, hits, task }
     }
 
     pub(crate) fn hits(&self) -> usize {
@@ -72,9 +64,7 @@ impl Upstream {
 
     /// The configuration that asks this server, which is on a loopback address.
     pub(crate) fn config(&self) -> SourceConfig {
-        SourceConfig::new(format!("http://{}/q?s={{code}}", self.address))
-            .allow_private_hosts()
-            .timeout(TIMEOUT)
+        SourceConfig::new(format!("http://{}/q?s={{code}}", self.address)).allow_private_hosts().timeout(TIMEOUT)
     }
 
     pub(crate) async fn quote(&self) -> Result<Quote, Refusal> {

@@ -9,9 +9,7 @@ use crate::fixture::code;
 /// Reads a reply to a request for `AAPL.US`.
 fn read(body: impl AsRef<[u8]>) -> Result<String, Reason> {
     let quote = Quote::from_csv(&code("aapl.us"), body.as_ref());
-    quote
-        .map(|quote| quote.to_string())
-        .map_err(|refusal| refusal.reason())
+    quote.map(|quote| quote.to_string()).map_err(|refusal| refusal.reason())
 }
 
 fn read_close(close: &str) -> Result<String, Reason> {
@@ -24,13 +22,9 @@ fn sentence(price: &str) -> String {
 
 #[test]
 fn the_sentence_has_the_upper_case_symbol_and_two_decimals() {
-    for (close, price) in [
-        ("93.42", "93.42"),
-        ("93.4", "93.40"),
-        ("93", "93.00"),
-        ("093.42", "93.42"),
-        ("715820.00", "715820.00"),
-    ] {
+    for (close, price) in
+        [("93.42", "93.42"), ("93.4", "93.40"), ("93", "93.00"), ("093.42", "93.42"), ("715820.00", "715820.00")]
+    {
         assert_eq!(read_close(close), Ok(sentence(price)), "{close}");
     }
 }
@@ -65,8 +59,7 @@ fn a_header_without_a_row_is_not_found_v2() {
 
 #[test]
 fn no_data_fields_are_not_found_v3() {
-    let stooq =
-        "Symbol,Date,Time,Open,High,Low,Close,Volume\r\nAAPL.US,N/D,N/D,N/D,N/D,N/D,N/D,N/D\r\n";
+    let stooq = "Symbol,Date,Time,Open,High,Low,Close,Volume\r\nAAPL.US,N/D,N/D,N/D,N/D,N/D,N/D,N/D\r\n";
     assert_eq!(read(stooq), Err(Reason::NotFound));
     for close in ["N/D", "n/d", "", "  ", "\"\"", "0", "0.00", "0.004"] {
         assert_eq!(read_close(close), Err(Reason::NotFound), "{close:?}");
@@ -128,6 +121,10 @@ fn a_close_that_is_no_plain_positive_number_is_unclear_v6() {
     ] {
         assert_eq!(read_close(close), Err(Reason::Unclear), "{close:?}");
     }
+    // No price is this long, even where the digits would fit.
+    assert!(read_close(&"9".repeat(24)).is_ok());
+    assert_eq!(read_close(&"9".repeat(25)), Err(Reason::Unclear));
+    assert_eq!(read_close(&format!("{}93.42", "0".repeat(40))), Err(Reason::Unclear));
     // Unquoted, the comma makes one field too many.
     assert_eq!(read_close("1,234.5"), Err(Reason::Unclear));
 }
@@ -201,10 +198,9 @@ fn latin_1_and_utf_16_are_unclear_v9() {
 
 #[test]
 fn an_html_page_is_unclear_v11() {
-    for body in [
-        "<!DOCTYPE html><html lang=\"en\"><title>Error</title></html>",
-        "<html><body>Symbol,Close</body></html>",
-    ] {
+    for body in
+        ["<!DOCTYPE html><html lang=\"en\"><title>Error</title></html>", "<html><body>Symbol,Close</body></html>"]
+    {
         assert_eq!(read(body), Err(Reason::Unclear), "{body:?}");
     }
 }
@@ -219,22 +215,10 @@ fn a_notice_about_a_limit_is_busy_and_about_a_key_is_denied() {
 
 #[test]
 fn a_symbol_of_the_reply_is_never_repeated_v14() {
-    for symbol in [
-        "=cmd|' /C calc'!A0",
-        "<script>alert(1)</script>",
-        "@everyone",
-        "\u{202e}SU.LPAA",
-        "A\u{430}PL.US",
-    ] {
-        let refusal = Quote::from_csv(
-            &code("aapl.us"),
-            format!("Symbol,Close\n{symbol},93.42\n").as_bytes(),
-        );
+    for symbol in ["=cmd|' /C calc'!A0", "<script>alert(1)</script>", "@everyone", "\u{202e}SU.LPAA", "A\u{430}PL.US"] {
+        let refusal = Quote::from_csv(&code("aapl.us"), format!("Symbol,Close\n{symbol},93.42\n").as_bytes());
         let refusal = refusal.unwrap_err();
-        assert_eq!(
-            refusal.to_string(),
-            "No quote for AAPL.US: the quote service gave an unclear answer"
-        );
+        assert_eq!(refusal.to_string(), "No quote for AAPL.US: the quote service gave an unclear answer");
         assert!(!format!("{refusal:?}").contains(symbol), "{refusal:?}");
     }
 }
@@ -256,15 +240,8 @@ fn another_symbol_or_a_second_row_is_unclear_v15() {
 fn a_million_columns_are_refused_and_quickly_v17() {
     let names = "x,".repeat(1_000_000);
     let start = Instant::now();
-    for body in [
-        names.clone(),
-        format!("Symbol,Close,{names}\nAAPL.US,93.42,{names}\n"),
-    ] {
+    for body in [names.clone(), format!("Symbol,Close,{names}\nAAPL.US,93.42,{names}\n")] {
         assert_eq!(read(body), Err(Reason::Unclear));
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

@@ -25,10 +25,7 @@ async fn a_code_without_a_sample_is_not_found() {
     let (source, _serving) = start().await;
     let refusal = source.quote(&code("nope.us")).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::NotFound);
-    assert_eq!(
-        refusal.to_string(),
-        "No quote for NOPE.US: no price is known for this code"
-    );
+    assert_eq!(refusal.to_string(), "No quote for NOPE.US: no price is known for this code");
 }
 
 #[tokio::test]
@@ -42,19 +39,11 @@ async fn the_sample_server_ends_when_its_future_is_dropped() {
 
 #[test]
 fn each_sample_is_a_quote() {
-    for symbol in [
-        "AAPL.US", "AMZN.US", "GOOGL.US", "IBM.US", "INTC.US", "KO.US", "META.US", "MSFT.US",
-    ] {
-        assert!(
-            Quote::from_csv(&code(symbol), sample::csv(symbol).as_bytes()).is_ok(),
-            "{symbol}"
-        );
+    for symbol in ["AAPL.US", "AMZN.US", "GOOGL.US", "IBM.US", "INTC.US", "KO.US", "META.US", "MSFT.US"] {
+        assert!(Quote::from_csv(&code(symbol), sample::csv(symbol).as_bytes()).is_ok(), "{symbol}");
     }
     for symbol in ["NFLX.US", "NVDA.US", "TSLA.US", "^SPX"] {
-        assert!(
-            Quote::from_csv(&code(symbol), sample::csv(symbol).as_bytes()).is_ok(),
-            "{symbol}"
-        );
+        assert!(Quote::from_csv(&code(symbol), sample::csv(symbol).as_bytes()).is_ok(), "{symbol}");
     }
 }
 

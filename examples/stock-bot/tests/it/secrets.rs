@@ -28,8 +28,7 @@ fn the_key_is_in_no_debug_output_of_source_and_configuration() {
 async fn the_key_is_in_no_refusal() {
     let closes = Upstream::raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await;
     let resets = Upstream::raw("").await;
-    let redirects =
-        Upstream::raw("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n").await;
+    let redirects = Upstream::raw("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n").await;
     let echoes = Upstream::answering(|request| request.uri().to_string()).await;
     for upstream in [closes, resets, redirects, echoes] {
         let source = source(upstream.config().api_key(KEY));
@@ -63,14 +62,8 @@ fn a_refused_template_is_not_repeated() {
 async fn a_refusal_has_a_plain_sentence_for_the_room_and_a_cause_for_the_log() {
     let upstream = Upstream::raw("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n").await;
     let refusal = upstream.quote().await.unwrap_err();
-    assert_eq!(
-        refusal.to_string(),
-        "No quote for AAPL.US: the quote service is not available"
-    );
-    assert_eq!(
-        refusal.source().unwrap().to_string(),
-        "the reply has status 500"
-    );
+    assert_eq!(refusal.to_string(), "No quote for AAPL.US: the quote service is not available");
+    assert_eq!(refusal.source().unwrap().to_string(), "the reply has status 500");
     assert_eq!(refusal.code(), &code("AAPL.US"));
 
     let good = Upstream::answering(|_| GOOD).await;

@@ -16,10 +16,9 @@ const SLACK: Duration = Duration::from_secs(2);
 
 /// [`GOOD`], packed: unpacked it would be a quote.
 const GOOD_GZIP: [u8; 49] = [
-    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x0b, 0xae, 0xcc, 0x4d, 0xca, 0xcf,
-    0xd1, 0x71, 0xce, 0xc9, 0x2f, 0x4e, 0xe5, 0xe5, 0x72, 0x74, 0x0c, 0xf0, 0xd1, 0x0b, 0x0d, 0xd6,
-    0xb1, 0x34, 0xd6, 0x33, 0x31, 0xe2, 0xe5, 0x02, 0x00, 0x38, 0xa1, 0x2f, 0xec, 0x1d, 0x00, 0x00,
-    0x00,
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x0b, 0xae, 0xcc, 0x4d, 0xca, 0xcf, 0xd1, 0x71, 0xce,
+    0xc9, 0x2f, 0x4e, 0xe5, 0xe5, 0x72, 0x74, 0x0c, 0xf0, 0xd1, 0x0b, 0x0d, 0xd6, 0xb1, 0x34, 0xd6, 0x33, 0x31, 0xe2,
+    0xe5, 0x02, 0x00, 0x38, 0xa1, 0x2f, 0xec, 0x1d, 0x00, 0x00, 0x00,
 ];
 
 #[tokio::test]
@@ -67,16 +66,10 @@ async fn any_status_but_200_is_refused_v13() {
 async fn a_redirect_is_never_followed_v12() {
     let inside = Upstream::answering(|_| GOOD).await;
     let elsewhere = format!("http://{}/q?s=AAPL.US", inside.address);
-    for location in [
-        &elsewhere,
-        "file:///etc/passwd",
-        "//127.0.0.1/",
-        "/q?s=AAPL.US",
-    ] {
+    for location in [&elsewhere, "file:///etc/passwd", "//127.0.0.1/", "/q?s=AAPL.US"] {
         for status in [301, 302, 303, 307, 308] {
             let (status, location) = (StatusCode::from_u16(status).unwrap(), location.to_owned());
-            let upstream =
-                Upstream::answering(move |_| (status, [(LOCATION, location.clone())], GOOD)).await;
+            let upstream = Upstream::answering(move |_| (status, [(LOCATION, location.clone())], GOOD)).await;
             assert_eq!(upstream.reason().await, Reason::Unavailable);
             assert_eq!(upstream.hits(), 1, "a loop back was followed");
         }
@@ -91,10 +84,7 @@ async fn an_endless_body_is_cut_at_64_kib_v10() {
         Body::from_stream(stream::repeat(Ok::<_, Infallible>(line)))
     })
     .await;
-    let refusal = source(upstream.config().timeout(Duration::from_secs(30)))
-        .quote(&code("aapl.us"))
-        .await
-        .unwrap_err();
+    let refusal = source(upstream.config().timeout(Duration::from_secs(30))).quote(&code("aapl.us")).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::Unclear);
     assert_eq!(cause(&refusal), "the reply is longer than 65536 bytes");
 }
@@ -113,10 +103,7 @@ async fn a_body_of_exactly_the_limit_is_read_v10() {
     let fits = source(upstream.config().body_bytes_max(GOOD.len()));
     assert!(fits.quote(&code).await.is_ok());
     let short = source(upstream.config().body_bytes_max(GOOD.len() - 1));
-    assert_eq!(
-        short.quote(&code).await.unwrap_err().reason(),
-        Reason::Unclear
-    );
+    assert_eq!(short.quote(&code).await.unwrap_err().reason(), Reason::Unclear);
 }
 
 #[tokio::test]
@@ -138,9 +125,7 @@ async fn one_byte_per_second_is_too_slow_v10() {
 async fn a_server_that_never_answers_is_too_slow_v10() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let template = format!("http://{}/{{code}}", silent.local_addr().unwrap());
-    let config = SourceConfig::new(template)
-        .allow_private_hosts()
-        .timeout(TIMEOUT);
+    let config = SourceConfig::new(template).allow_private_hosts().timeout(TIMEOUT);
     let refusal = source(config).quote(&code("aapl.us")).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::TooSlow);
 }
@@ -149,13 +134,7 @@ async fn a_server_that_never_answers_is_too_slow_v10() {
 async fn a_close_in_the_middle_of_the_body_is_refused_v13() {
     let whole = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".to_owned() + GOOD;
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nSymbo".to_owned();
-    for reply in [
-        whole,
-        chunked,
-        "HTTP/1.1 200".to_owned(),
-        String::new(),
-        "\0\0\0".to_owned(),
-    ] {
+    for reply in [whole, chunked, "HTTP/1.1 200".to_owned(), String::new(), "\0\0\0".to_owned()] {
         let upstream = Upstream::raw(reply.clone()).await;
         assert_eq!(upstream.reason().await, Reason::Unavailable, "{reply:?}");
         assert_eq!(upstream.hits(), 1, "{reply:?}: asked again");
@@ -164,10 +143,7 @@ async fn a_close_in_the_middle_of_the_body_is_refused_v13() {
 
 #[tokio::test]
 async fn a_closed_port_is_refused_v13() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = SourceConfig::new(format!("http://{address}/{{code}}")).allow_private_hosts();
     let refusal = source(config).quote(&code("aapl.us")).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::Unavailable);
@@ -177,9 +153,7 @@ async fn a_closed_port_is_refused_v13() {
 async fn a_server_without_tls_is_refused_v13() {
     let upstream = Upstream::answering(|_| GOOD).await;
     let template = format!("https://{}/q?s={{code}}", upstream.address);
-    let config = SourceConfig::new(template)
-        .allow_private_hosts()
-        .timeout(TIMEOUT);
+    let config = SourceConfig::new(template).allow_private_hosts().timeout(TIMEOUT);
     let refusal = source(config).quote(&code("aapl.us")).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::Unavailable);
     assert_eq!(upstream.hits(), 0);

@@ -1,0 +1,83 @@
+//! Ending a node's work in order.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::{Inner, clock};
+use crate::protocol::{Close, CloseCode};
+
+/// Counts the drafts that were taken and not yet answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Work(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    open: AtomicUsize,
+    idle: Notify,
+}
+
+/// Is one counted draft; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Taken(Work);
+
+impl Work {
+    pub(crate) fn take(&self) -> Taken {
+        self.0.open.fetch_add(1, Ordering::AcqRel);
+        Taken(self.clone())
+    }
+
+    async fn idle(&self) {
+        loop {
+            let idle = self.0.idle.notified();
+            if self.0.open.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.0.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.0.idle.notify_waiters();
+        }
+    }
+}
+
+/// Clients come back spread over at least this time, so that the other nodes are not stormed.
+const SPREAD_MS: u64 = 2_000;
+
+impl Inner {
+    /// Refuses what is new, stores and answers what was taken, closes the sessions, leaves presence and broker.
+    pub(super) async fn drain(&self, grace: Duration) {
+        self.draining.store(true, Ordering::Release);
+        if tokio::time::timeout(grace / 2, self.work.idle()).await.is_err() {
+            tracing::warn!("drafts were still with the store when the time to drain was half over");
+        }
+        let seats = self.seats();
+        for seat in &seats {
+            let random = u64::from_be_bytes(clock::bytes(&*self.entropy));
+            let spread = SPREAD_MS.max(seats.len() as u64); // at most a thousand come back in a second
+            seat.close(Close::new(CloseCode::Draining).after(Duration::from_millis(random % spread)));
+        }
+        let gone = async {
+            while !self.seats().is_empty() {
+                self.seat_gone.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(grace / 4, gone).await;
+        let _ = tokio::time::timeout(grace / 4, async {
+            self.leave_presence().await;
+            self.relay.close().await;
+        })
+        .await;
+    }
+}

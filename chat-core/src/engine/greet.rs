@@ -1,0 +1,283 @@
+//! What a session's requests do, one after the other.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Inner,
+    follow::{From, Wish},
+    people::Person,
+    post::Sender,
+    session::{Core, First, Item},
+};
+use crate::{
+    fanout::{Class, Seat},
+    hub::{Event, Start},
+    model::{Cursor, Identity, Notice, Page, RoomId, RoomSummary},
+    protocol::{CloseCode, Code, HubError, Request, ServerFrame},
+    store::{Access, Listing},
+};
+
+impl Core {
+    pub(super) async fn handle(self: &Arc<Self>, item: Item) {
+        match item {
+            Item::First(First::All(cursors)) => {
+                self.hello(None, None, cursors).await;
+                self.finish();
+            }
+            Item::First(First::Room(room, start)) => {
+                if let Err(error) = self.one_room(room, start).await {
+                    let closed =
+                        if error.code == Code::TooMany { CloseCode::TooMany } else { CloseCode::Unauthenticated };
+                    self.outbox.close(closed.into());
+                }
+                self.finish();
+            }
+            Item::Request(reference, request) => self.request(reference, request).await,
+            Item::Notice(notice) => self.notice(notice).await,
+            Item::Unpark => {
+                let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
+                for (room, cursor) in seat.unpark() {
+                    self.engine.follow(&seat, Wish::new(room, From::Parked(cursor))).await;
+                }
+            }
+        }
+    }
+
+    async fn notice(&self, notice: Notice) {
+        let Some(sender) = self.sender() else { return };
+        let Some(seat) = sender.seat else { return };
+        match notice {
+            Notice::Joined(room) => self.engine.follow(&seat, Wish::new(room, From::Joined)).await,
+            Notice::Revoked { login } if login.as_ref().is_none_or(|login| *login == sender.who.login) => {
+                seat.close(CloseCode::Revoked.into());
+            }
+            // The room's own log says so to those who follow it.
+            Notice::Left(_) | Notice::Revoked { .. } => {}
+        }
+    }
+
+    async fn request(self: &Arc<Self>, reference: Option<u64>, request: Request) {
+        let sender = self.sender();
+        match (sender, request) {
+            (None, Request::Hello { token, cursors }) => self.hello(reference, token, cursors).await,
+            (Some(sender), Request::Send { target, draft }) => return self.send(&sender, reference, target, draft),
+            (Some(sender), Request::Create { key, spec }) => {
+                let core = self.clone();
+                return self.engine.create(&sender, key, spec, move |done| {
+                    core.acknowledge(reference, key, done);
+                    core.finish();
+                });
+            }
+            (Some(sender), request) => {
+                if let Err(error) = self.answer_request(&sender, reference, request).await {
+                    self.answer(&ServerFrame::Error { reference, key: None, error: &error });
+                }
+            }
+            (None, _) => self.answer(&ServerFrame::Error { reference, key: None, error: &Code::NotGreeted.into() }),
+        }
+        self.finish();
+    }
+
+    async fn answer_request(&self, sender: &Sender, reference: Option<u64>, request: Request) -> Result<(), HubError> {
+        let (engine, who) = (&self.engine, &*sender.who);
+        let Some(seat) = &sender.seat else { return Err(Code::NotGreeted.into()) };
+        match request {
+            Request::Rooms { which, page } => {
+                let rooms = engine.list_rooms(who, which, &page).await?;
+                self.answer(&ServerFrame::Rooms { reference, rooms: &rooms });
+            }
+            Request::Members { room, page } => {
+                let members = engine.list_members(who, room, &page, Some(seat)).await?;
+                self.answer(&ServerFrame::Members { reference, room, members: &members });
+            }
+            Request::History { room, page } => {
+                let entries = engine.read_history(who, room, &page).await?;
+                self.answer(&ServerFrame::History { reference, room, entries: &entries });
+            }
+            Request::Follow { room, cursor } => {
+                let start = cursor.map_or(Start::Head, Start::After);
+                let wish = Wish { reference, ..Wish::new(room, From::Client(start)) };
+                engine.follow(seat, wish).await;
+            }
+            Request::Unfollow { room } => {
+                let live = engine.rooms.get(room).filter(|_| seat.follows(room)).ok_or(Code::NotFound)?;
+                live.detach(seat.number).await;
+                seat.unfollow(room);
+                self.answer(&ServerFrame::Unfollowed { reference, room, why: Code::Unfollowed });
+            }
+            Request::Signal { room, signal } => engine.send_signal(sender, room, signal).await?,
+            Request::Refresh { token } => self.refresh(sender, reference, &token).await?,
+            Request::Hello { .. } | Request::Send { .. } | Request::Create { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Authenticates, welcomes, and follows the user's rooms from where the client left off.
+    async fn hello(self: &Arc<Self>, reference: Option<u64>, token: Option<String>, cursors: Vec<Cursor>) {
+        match self.try_hello(reference, token, cursors).await {
+            Ok(()) => {}
+            Err(error) => {
+                self.answer(&ServerFrame::Error { reference, key: None, error: &error });
+                self.greeted(None);
+                match error.code {
+                    Code::Unauthenticated => self.outbox.close(CloseCode::Unauthenticated.into()),
+                    Code::TooMany => self.outbox.close(CloseCode::TooMany.into()),
+                    Code::Draining => self.outbox.close(CloseCode::Draining.into()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    async fn try_hello(
+        self: &Arc<Self>,
+        reference: Option<u64>,
+        token: Option<String>,
+        cursors: Vec<Cursor>,
+    ) -> Result<(), HubError> {
+        let engine = &self.engine;
+        if engine.draining.load(std::sync::atomic::Ordering::Acquire) {
+            return Err(Code::Draining.into());
+        }
+        if cursors.len() > engine.limits.rooms_per_session_max + 1 {
+            return Err(Code::TooMany.into());
+        }
+        let identity = self.identify(token).await?;
+        // The inbox first: what joins after this is announced there, and what joined before is in the list.
+        let inbox = engine.read_access(RoomId::inbox(&identity.user), &identity.user).await?;
+        let inbox = inbox.unwrap_or_else(|| super::reads::empty_inbox(&identity.user));
+        let rooms = engine.own_rooms(&identity.user).await?;
+        let sender = self.seat(identity)?;
+        let Some(seat) = sender.seat.clone() else { return Err(Code::Retry.into()) };
+        self.open(&sender, &seat);
+        let (features, now) = (&engine.features, engine.clock.now());
+        self.answer(&ServerFrame::Welcome { reference, identity: &sender.who, features, now });
+        self.follow_all(&seat, inbox, rooms, cursors).await;
+        Ok(())
+    }
+
+    async fn identify(&self, token: Option<String>) -> Result<Identity, HubError> {
+        match (&self.peer.identity, token) {
+            (Some(identity), _) => Ok(identity.clone()),
+            (None, Some(token)) => self.engine.authenticate(&token).await,
+            (None, None) => Err(Code::Unauthenticated.into()),
+        }
+    }
+
+    /// Receives one room only.
+    async fn one_room(self: &Arc<Self>, room: RoomId, start: Start) -> Result<(), HubError> {
+        let sender = self.seat(self.identify(None).await?)?;
+        let Some(seat) = sender.seat.clone() else { return Err(Code::Retry.into()) };
+        self.open(&sender, &seat);
+        self.engine.follow(&seat, Wish::new(room, From::Client(start))).await;
+        Ok(())
+    }
+
+    /// Lets the session act as this sender, unless it has ended meanwhile.
+    fn open(&self, sender: &Sender, seat: &Arc<Seat>) {
+        self.engine.clone().occupy(seat);
+        self.greeted(Some(sender.clone()));
+        if self.engine.draining.load(std::sync::atomic::Ordering::Acquire) {
+            seat.close(CloseCode::Draining.into()); // it came in just after all others were closed
+        }
+        if self.has_ended() {
+            self.engine.clone().vacate(seat.clone(), &sender.person);
+        }
+    }
+
+    /// Gives an authenticated session its place.
+    fn seat(self: &Arc<Self>, identity: Identity) -> Result<Sender, HubError> {
+        let engine = &self.engine;
+        let who = Arc::new(identity);
+        let person = engine.people.person(&who.user);
+        let first = person.enter(engine.limits.sessions_per_user_max).ok_or(Code::TooMany)?;
+        let number = engine.next_number();
+        let seat = Seat::new(number, who.clone(), self.outbox.clone(), self.encoding.clone(), self.notices());
+        if first {
+            let (engine, user) = (engine.clone(), who.user.clone());
+            tokio::spawn(async move { engine.came(&user).await });
+        }
+        Ok(Sender { who, person, seat: Some(Arc::new(seat)), order: Some(self.order.clone()) })
+    }
+
+    async fn follow_all(&self, seat: &Arc<Seat>, inbox: Access, rooms: Vec<RoomSummary>, cursors: Vec<Cursor>) {
+        let mut cursors: BTreeMap<RoomId, Cursor> = cursors.into_iter().map(|cursor| (cursor.room, cursor)).collect();
+        let inbox_id = RoomId::inbox(&seat.identity.user);
+        let from = match cursors.remove(&inbox_id) {
+            Some(cursor) => From::Client(Start::After(cursor)),
+            None => From::Known(Cursor::new(inbox_id, inbox.as_of, None)),
+        };
+        self.engine.follow(seat, Wish { access: Some(inbox), ..Wish::new(inbox_id, from) }).await;
+        for summary in rooms {
+            let room = summary.room.id;
+            let start = cursors.remove(&room).map_or(Start::Head, Start::After);
+            let access =
+                Access { room: summary.room, member: summary.member, guard: summary.guard, as_of: summary.head };
+            self.engine.follow(seat, Wish { access: Some(access), ..Wish::new(room, From::Client(start)) }).await;
+        }
+        // What is left is of rooms that are not the user's any more.
+        for room in cursors.into_keys() {
+            let frame = ServerFrame::Unfollowed { reference: None, room, why: Code::NotFound };
+            seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room, why: Code::NotFound }));
+        }
+    }
+
+    async fn refresh(&self, sender: &Sender, reference: Option<u64>, token: &str) -> Result<(), HubError> {
+        let fresh = self.engine.authenticate(token).await?;
+        if fresh.user != sender.who.user {
+            return Err(HubError::new(Code::Denied, "a session cannot change its user"));
+        }
+        if let Some(seat) = &sender.seat {
+            seat.prolong(fresh.expires);
+        }
+        let (features, now) = (&self.engine.features, self.engine.clock.now());
+        self.answer(&ServerFrame::Welcome { reference, identity: &sender.who, features, now });
+        Ok(())
+    }
+}
+
+impl Inner {
+    async fn own_rooms(&self, user: &crate::model::UserId) -> Result<Vec<RoomSummary>, HubError> {
+        let mut rooms = Vec::new();
+        let mut page = Page::newest(Page::LIMIT_MAX);
+        let rooms_max = self.limits.rooms_per_session_max.saturating_sub(1); // one is the inbox
+        loop {
+            let part =
+                self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))?;
+            let whole = part.len() < usize::from(page.limit);
+            let Some(last) = part.last().map(|room| room.active) else { break };
+            page = Page::newest(Page::LIMIT_MAX).before(last.0.max(0).cast_unsigned());
+            rooms.extend(part);
+            if whole || rooms.len() >= rooms_max {
+                break;
+            }
+        }
+        rooms.truncate(rooms_max);
+        Ok(rooms)
+    }
+
+    /// Registers a session.
+    fn occupy(self: Arc<Self>, seat: &Arc<Seat>) {
+        self.seats.lock().insert(seat.number, seat.clone());
+        metrics::gauge!("chat_sessions").increment(1.0);
+    }
+
+    /// Takes a session's place away: from the rooms, from presence, from the list.
+    pub(super) fn vacate(self: Arc<Self>, seat: Arc<Seat>, person: &Arc<Person>) {
+        if self.seats.lock().remove(&seat.number).is_none() {
+            return;
+        }
+        metrics::gauge!("chat_sessions").decrement(1.0);
+        self.seat_gone.notify_waiters();
+        let last = person.leave();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return }; // the process is ending
+        runtime.spawn(async move {
+            for lease in seat.leave_all().into_values() {
+                lease.room().detach(seat.number).await;
+            }
+            if last {
+                self.went(&seat.identity.user).await;
+            }
+        });
+    }
+}

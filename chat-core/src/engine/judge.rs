@@ -1,0 +1,142 @@
+//! Who may post what: the host's policy against an access that holds until the room's guard moves.
+
+use std::collections::HashMap;
+
+use futures::FutureExt;
+
+use super::{
+    Inner,
+    submission::{Right, Submission},
+};
+use crate::{
+    model::{Body, Entry, Kind, RoomChange, RoomId, Seq, UserId},
+    policy::Action,
+    protocol::{Code, HubError},
+    store::Access,
+};
+
+/// Rooms and users per room whose access is remembered. Beyond that all is forgotten: reading again is cheap.
+const ROOMS_MAX: usize = 4_096;
+const USERS_MAX: usize = 256;
+
+/// Remembers accesses for one lane.
+#[derive(Default)]
+pub(super) struct Judge {
+    rooms: HashMap<RoomId, Known>,
+}
+
+struct Known {
+    guard: Seq,
+    users: HashMap<UserId, Option<Access>>,
+}
+
+/// Is the right to store a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Permit {
+    /// Under this guard.
+    pub(super) guard: Seq,
+    /// After creating the room.
+    pub(super) opens: bool,
+}
+
+impl Judge {
+    /// Forgets a room, because something in it changed who may do what.
+    pub(super) fn forget(&mut self, room: RoomId) {
+        self.rooms.remove(&room);
+    }
+
+    /// Decides about one draft. A refusal is never given on remembered facts.
+    pub(super) async fn authorize(&mut self, engine: &Inner, submission: &Submission) -> Result<Permit, HubError> {
+        let (room, who) = (submission.room, &submission.who);
+        if submission.right == Right::Own || who.kind == Kind::System {
+            return self.own(engine, submission).await;
+        }
+        let target = self.target(engine, submission).await?;
+        let remembered = self.rooms.get(&room).and_then(|known| known.users.get(&who.user));
+        if let Some(access) = remembered
+            && let Ok(permit) = decide(engine, submission, access.as_ref(), target.as_ref())
+        {
+            return Ok(permit);
+        }
+        let access = self.read(engine, room, &who.user).await?;
+        decide(engine, submission, access, target.as_ref())
+    }
+
+    /// The engine's and the host's own entries need no permission, only a guard.
+    async fn own(&mut self, engine: &Inner, submission: &Submission) -> Result<Permit, HubError> {
+        let room = submission.room;
+        if !self.rooms.contains_key(&room) {
+            self.read(engine, room, &UserId::system()).await?;
+        }
+        let known = self.rooms.get(&room);
+        let exists = known.is_some_and(|known| known.users.values().any(Option::is_some));
+        let opens = !exists && matches!(submission.right, Right::Opening(_));
+        Ok(Permit { guard: known.map_or(Seq::ZERO, |known| known.guard), opens })
+    }
+
+    async fn read(&mut self, engine: &Inner, room: RoomId, user: &UserId) -> Result<Option<&Access>, HubError> {
+        let access = engine.read_access(room, user).await?;
+        let guard = access.as_ref().map_or(Seq::ZERO, |access| access.guard);
+        if self.rooms.len() >= ROOMS_MAX {
+            self.rooms.clear();
+        }
+        let known = self.rooms.entry(room).or_insert_with(|| Known { guard, users: HashMap::new() });
+        if known.guard != guard || known.users.len() >= USERS_MAX {
+            *known = Known { guard, users: HashMap::new() };
+        }
+        Ok(known.users.entry(user.clone()).insert_entry(access).into_mut().as_ref())
+    }
+
+    /// Reads the message that an edit, delete or reaction is about.
+    async fn target(&self, engine: &Inner, submission: &Submission) -> Result<Option<Entry>, HubError> {
+        let Some(seq) = submission.draft.body.target() else { return Ok(None) };
+        if seq == Seq::ZERO {
+            return Ok(None);
+        }
+        let found =
+            engine.store.read(submission.room, seq.prev(), 1).await.map_err(|error| engine.store_failed(&error))?;
+        Ok(found.into_iter().next().filter(|entry| entry.seq == seq))
+    }
+}
+
+fn decide(
+    engine: &Inner,
+    submission: &Submission,
+    access: Option<&Access>,
+    target: Option<&Entry>,
+) -> Result<Permit, HubError> {
+    let who = &submission.who;
+    let create = |spec| engine.policy.authorize(who, &Action::Create(spec), None).map_err(HubError::from);
+    if let Body::Room(RoomChange::Created(spec)) = &submission.draft.body {
+        create(spec)?;
+        return Ok(Permit { guard: access.map_or(Seq::ZERO, |access| access.guard), opens: false });
+    }
+    if let (None, Right::Opening(spec)) = (access, &submission.right) {
+        create(spec)?;
+        return Ok(Permit { guard: Seq::ZERO, opens: true });
+    }
+    engine.policy.authorize(who, &Action::Post(&submission.draft.body, target), access)?;
+    let access = access.ok_or(Code::NotFound)?;
+    Ok(Permit { guard: access.guard, opens: false })
+}
+
+/// Lets the host look at what people post. Refused drafts are answered here; the others go on in their order.
+pub(super) async fn screen(engine: &Inner, batch: Vec<Submission>) -> Vec<Submission> {
+    let looks = batch.into_iter().map(async |mut submission: Submission| {
+        if submission.who.kind != Kind::Human || submission.right == Right::Own {
+            return Some(submission);
+        }
+        let who = submission.who.clone();
+        let look = engine.policy.screen(&who, submission.room, &mut submission.draft);
+        let look = std::panic::AssertUnwindSafe(look).catch_unwind();
+        let refusal = match tokio::time::timeout(engine.limits.screen_within, look).await {
+            Ok(Ok(Ok(()))) => return Some(submission),
+            Ok(Ok(Err(code))) => code,
+            Ok(Err(_)) | Err(_) if engine.limits.screen_fails_open => return Some(submission),
+            Ok(Err(_)) | Err(_) => Code::Retry,
+        };
+        submission.refuse(refusal.into());
+        None
+    });
+    futures::future::join_all(looks).await.into_iter().flatten().collect()
+}

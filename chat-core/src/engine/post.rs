@@ -1,0 +1,262 @@
+//! The way of a draft from its sender to a lane or to a command.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{
+    Inner, check,
+    people::Person,
+    submission::{Order, Right, Stored, Submission},
+};
+use crate::{
+    command::{Parsed, parse},
+    fanout::Seat,
+    hub::Posted,
+    model::{
+        Body, Draft, Entry, Identity, Key, Kind, MemberChange, Membership, Notice, RoomChange, RoomId, RoomSpec,
+        UserId, Visibility,
+    },
+    protocol::{Code, HubError, Target},
+};
+
+/// An inbox that cannot be told something is tried again after these waits; then the sender is told to retry.
+const NOTICE_WAITS_MS: [u64; 4] = [0, 100, 500, 2_000];
+
+/// Is who posts, and in what order.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    pub(crate) who: Arc<Identity>,
+    pub(crate) person: Arc<Person>,
+    /// The session, if there is one: its order holds, and whispers reach it.
+    pub(crate) seat: Option<Arc<Seat>>,
+    pub(crate) order: Option<Arc<Order>>,
+}
+
+/// Is what became of a draft.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) room: RoomId,
+    pub(crate) posted: Posted,
+}
+
+impl From<Stored> for Done {
+    fn from(Stored { room, seq, id }: Stored) -> Self {
+        Self { room, posted: Posted::Stored { seq, id } }
+    }
+}
+
+impl Inner {
+    /// Takes a draft; `answer` is called once, from any task.
+    pub(crate) fn post(
+        self: &Arc<Self>,
+        sender: &Sender,
+        target: Target,
+        mut draft: Draft,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
+    ) {
+        let (room, right) = self.destination(&sender.who, target);
+        let key = draft.key;
+        match self.admit(sender, room, &mut draft) {
+            Ok(None) => {
+                let taken = self.work.take();
+                let mut submission = Submission::new(room, draft, sender.who.clone(), right, taken, |stored| {
+                    answer(stored.map(Done::from))
+                });
+                if let Some(order) = &sender.order {
+                    submission = submission.in_order(order.clone());
+                }
+                self.lane(room).submit(submission);
+            }
+            Ok(Some(line)) => self.clone().carry_out(sender.clone(), room, key, line, answer),
+            Err(error) => {
+                if let (true, Some(order)) = (error.code.is_retryable(), &sender.order) {
+                    order.hold(room, key);
+                }
+                answer(Err(error));
+            }
+        }
+    }
+
+    /// Creates a room.
+    pub(crate) fn create(
+        self: &Arc<Self>,
+        sender: &Sender,
+        key: Key,
+        mut spec: RoomSpec,
+        answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
+    ) {
+        if let Err(error) = check::spec(&spec, &self.limits).and_then(|()| self.allow_send(sender)) {
+            return answer(Err(error));
+        }
+        let room = match (spec.id.take().filter(|_| sender.who.kind == Kind::System), &spec.name) {
+            (Some(id), _) => id,
+            (None, Some(name)) => RoomId::named(name),
+            // The same creation, sent again, is the same room.
+            (None, None) => RoomId::named(&format!("\u{1f}{}\u{1f}{key}", sender.who.user)),
+        };
+        if spec.title.is_empty() {
+            spec.title = spec.name.clone().unwrap_or_default();
+        }
+        let draft = Draft { key, body: Body::Room(RoomChange::Created(spec)) };
+        let taken = self.work.take();
+        let submission = Submission::new(room, draft, sender.who.clone(), Right::Judged, taken, |stored| {
+            answer(stored.map(Done::from));
+        });
+        self.lane(room).submit(submission);
+    }
+
+    /// Posts the engine's own entry, such as a command's reply, and waits for what becomes of it.
+    pub(super) async fn post_own(
+        self: &Arc<Self>,
+        room: RoomId,
+        draft: Draft,
+        who: Arc<Identity>,
+        right: Right,
+    ) -> Result<Stored, HubError> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let submission = Submission::new(room, draft, who, right, self.work.take(), |stored| {
+            let _ = answer.send(stored); // nobody waits any more: the entry is stored all the same
+        });
+        self.lane(room).submit(submission);
+        answered.await.unwrap_or_else(|_| Err(Code::Retry.into()))
+    }
+
+    /// Returns the room that is meant, and whether the first draft creates it.
+    fn destination(&self, who: &Identity, target: Target) -> (RoomId, Right) {
+        match target {
+            Target::Room(room) => (room, Right::Judged),
+            Target::User(user) => {
+                let spec = direct_spec(&who.user, &user);
+                (RoomId::direct(&who.user, &user), Right::Opening(Box::new(spec)))
+            }
+        }
+    }
+
+    /// Checks a draft; returns the command line if it is one.
+    fn admit(&self, sender: &Sender, room: RoomId, draft: &mut Draft) -> Result<Option<String>, HubError> {
+        let mut line = None;
+        if let (Kind::Human, Body::Text(text)) = (sender.who.kind, &mut draft.body) {
+            match parse(&text.text) {
+                Parsed::Text(plain) => {
+                    if plain.len() != text.text.len() {
+                        text.text = plain.to_owned(); // an escaped slash
+                    }
+                }
+                Parsed::Command(_) => line = Some(std::mem::take(&mut text.text)),
+                Parsed::Invalid(error) => return Err(HubError::new(Code::InvalidCommand, error.to_string())),
+            }
+        }
+        if line.is_none() {
+            check::body(&draft.body, &self.limits)?;
+        }
+        if let Some(order) = &sender.order {
+            order.admit(room, draft.key)?;
+        }
+        self.allow_send(sender)?;
+        Ok(line)
+    }
+
+    fn allow_send(&self, sender: &Sender) -> Result<(), HubError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Code::Draining.into());
+        }
+        if sender.who.kind == Kind::Human {
+            sender.person.send().map_err(|wait| HubError::from(Code::RateLimited).after(wait))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the inboxes of those whom a membership entry concerns, then calls `done`. For all other entries that is now.
+    ///
+    /// Keys follow from the cause, so telling twice is harmless; nobody is told `done` before everybody is told.
+    pub(super) fn announce_members(
+        self: Arc<Self>,
+        entry: &Entry,
+        done: impl FnOnce(Result<(), HubError>) + Send + Sync + 'static,
+    ) {
+        let notices = notices(entry);
+        if notices.is_empty() {
+            return done(Ok(()));
+        }
+        let cause = entry.key;
+        let taken = self.work.take();
+        tokio::spawn(async move {
+            let mut result = Ok(());
+            for (user, notice) in notices {
+                result = self.tell_inbox(&user, cause, notice).await;
+                if result.is_err() {
+                    break;
+                }
+            }
+            done(result);
+            drop(taken);
+        });
+    }
+
+    /// Writes one notice to a user's inbox.
+    pub(super) async fn tell_inbox(
+        self: &Arc<Self>,
+        user: &UserId,
+        cause: Key,
+        notice: Notice,
+    ) -> Result<(), HubError> {
+        let body = Body::Inbox(notice);
+        let draft = Draft { key: cause.derive(&body.encode()), body };
+        let mut result = Ok(());
+        for wait in NOTICE_WAITS_MS {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let right = Right::Opening(Box::new(inbox_spec(user)));
+            let who = Arc::new(Identity::system());
+            result = self.post_own(RoomId::inbox(user), draft.clone(), who, right).await.map(drop);
+            if result.as_ref().is_ok_and(|()| true) || result.as_ref().is_err_and(|error| !error.code.is_retryable()) {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Answers the creation of a room whose name is taken: who may find it, gets it.
+    pub(super) fn answer_existing(self: Arc<Self>, submission: Submission) {
+        tokio::spawn(async move {
+            let found = self.existing(submission.room, &submission.who).await;
+            submission.reply(found);
+        });
+    }
+
+    async fn existing(&self, room: RoomId, who: &Identity) -> Result<Stored, HubError> {
+        let access = self.read_access(room, &who.user).await?.ok_or(Code::NotFound)?;
+        if access.member.is_none() && access.room.visibility != Visibility::Public && who.kind != Kind::System {
+            return Err(HubError::new(Code::Conflict, "this name is taken"));
+        }
+        let first =
+            self.store.read(room, crate::model::Seq::ZERO, 1).await.map_err(|error| self.store_failed(&error))?;
+        let first = first.first().ok_or(Code::NotFound)?;
+        Ok(Stored { room, seq: first.seq, id: first.id })
+    }
+}
+
+fn direct_spec(a: &UserId, b: &UserId) -> RoomSpec {
+    RoomSpec { visibility: Visibility::Direct, ..RoomSpec::default() }.members([a.clone(), b.clone()])
+}
+
+fn inbox_spec(user: &UserId) -> RoomSpec {
+    RoomSpec { visibility: Visibility::Inbox, ..RoomSpec::default() }.members([user.clone()])
+}
+
+/// Returns whom an entry concerns and what they have to be told.
+fn notices(entry: &Entry) -> Vec<(UserId, Notice)> {
+    let joined = |user: &UserId| (user.clone(), Notice::Joined(entry.room));
+    match &entry.body {
+        Body::Room(RoomChange::Created(spec)) if spec.visibility != Visibility::Inbox => {
+            let others = spec.members.iter().filter(|user| **user != entry.author);
+            std::iter::once(&entry.author).chain(others).filter(|user| !user.is_reserved()).map(joined).collect()
+        }
+        Body::Member(MemberChange { user, change: Membership::Join }) => vec![joined(user)],
+        Body::Member(MemberChange { user, change: Membership::Leave }) => {
+            vec![(user.clone(), Notice::Left(entry.room))]
+        }
+        _ => Vec::new(),
+    }
+}

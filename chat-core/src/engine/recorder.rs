@@ -1,0 +1,344 @@
+//! Lanes: the tasks that judge drafts, append them in batches, answer their senders and let the entries pass.
+//!
+//! A room belongs to one lane of a node, so its drafts are stored in the order they were taken. While one batch is
+//! with the store the next one forms in the lane's queue: the busier the node, the larger the batches.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::FutureExt;
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+
+use super::{
+    Inner,
+    judge::Judge,
+    submission::{Right, Stored, Submission},
+};
+use crate::{
+    model::{Body, Draft, Entry, EntryId, Identity, NewEntry, RoomChange, RoomId, Seq},
+    protocol::{Code, HubError},
+    store::{Append, Outcome},
+};
+
+/// A draft whose access keeps changing under it is answered retry after so many judgements.
+const JUDGEMENTS_MAX: u8 = 8;
+/// The last ids of so many rooms are remembered, to chain hints; forgetting them costs other nodes one read.
+const TAILS_MAX: usize = 4_096;
+
+/// Is the way into one lane.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    queue: mpsc::Sender<Submission>,
+}
+
+impl Lane {
+    /// Makes a lane; it runs once the receiver is given to [`run`].
+    pub(super) fn new(queue_max: usize) -> (Self, mpsc::Receiver<Submission>) {
+        let (queue, receiver) = mpsc::channel(queue_max);
+        (Self { queue }, receiver)
+    }
+
+    /// Takes a draft, or answers it retry when the lane is full. Never blocks.
+    pub(super) fn submit(&self, submission: Submission) {
+        if let Err(refused) = self.queue.try_send(submission) {
+            metrics::counter!("chat_lane_full_total").increment(1);
+            let submission = refused.into_inner();
+            submission.refuse(HubError::from(Code::Retry).after(Duration::from_secs(1)));
+        }
+    }
+}
+
+/// Runs a lane; ends when it is aborted with the engine. A panic, which only a host's policy can cause, costs the batch it struck:
+/// its senders are told to retry, and the rooms are read from the log again.
+pub(super) async fn run(engine: Arc<Inner>, mut queue: mpsc::Receiver<Submission>) {
+    let mut batch = Vec::new();
+    let mut recorder = Recorder::default();
+    while queue.recv_many(&mut batch, engine.limits.batch_max).await > 0 {
+        let round = recorder.round(&engine, &mut queue, std::mem::take(&mut batch));
+        if std::panic::AssertUnwindSafe(round).catch_unwind().await.is_err() {
+            metrics::counter!("chat_lane_panics_total").increment(1);
+            tracing::error!("a lane panicked; its batch is answered retry");
+            recorder = Recorder::default();
+            engine.poll_now.notify_one();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Recorder {
+    judge: Judge,
+    /// The last entry this lane stored in each room.
+    tails: HashMap<RoomId, (Seq, EntryId)>,
+}
+
+/// Is one room's part of a batch, with those who wait for it.
+struct Share {
+    append: Append,
+    /// One for each entry, except for a creation that the engine put in front.
+    submissions: Vec<Submission>,
+    opened: bool,
+}
+
+impl Recorder {
+    async fn round(&mut self, engine: &Arc<Inner>, queue: &mut mpsc::Receiver<Submission>, batch: Vec<Submission>) {
+        metrics::histogram!("chat_batch_drafts").record(batch.len() as f64);
+        let mut waiting: BTreeMap<RoomId, VecDeque<Submission>> = BTreeMap::new();
+        for submission in super::judge::screen(engine, batch).await {
+            waiting.entry(submission.room).or_default().push_back(submission);
+        }
+        while !waiting.is_empty() {
+            let mut shares = Vec::with_capacity(waiting.len());
+            for (room, drafts) in &mut waiting {
+                shares.extend(self.form(engine, *room, drafts).await);
+            }
+            let stored = self.append(engine, queue, shares, &mut waiting).await;
+            waiting.retain(|_, drafts| !drafts.is_empty());
+            for (room, entries) in stored {
+                self.pass(engine, room, entries).await;
+            }
+        }
+    }
+
+    /// Takes from the front of a room's drafts what one append may hold: up to and including the first that
+    /// changes who may do what, since what follows must be judged after it.
+    async fn form(&mut self, engine: &Inner, room: RoomId, drafts: &mut VecDeque<Submission>) -> Option<Share> {
+        let mut share =
+            Share { append: Append { room, guard: None, entries: Vec::new() }, submissions: Vec::new(), opened: false };
+        while let Some(mut submission) = drafts.pop_front() {
+            if let Some(error) = submission.waits_behind() {
+                submission.refuse(error);
+                continue;
+            }
+            let guard = match self.judge.authorize(engine, &submission).await {
+                Ok(permit) => {
+                    share.opened |= permit.opens;
+                    permit.guard
+                }
+                Err(error) => {
+                    self.refuse_unless_stored(engine, submission, error).await;
+                    continue;
+                }
+            };
+            if share.append.guard.is_some_and(|first| first != guard) {
+                drafts.push_front(submission); // judged under another guard: goes with the next call
+                break;
+            }
+            share.append.guard = Some(guard);
+            if share.opened && share.append.entries.is_empty() {
+                share.append.entries.extend(opening(engine, &submission));
+            }
+            let last = matches!(submission.draft.body, Body::Member(_) | Body::Room(_)) || share.opened;
+            share.append.entries.push(new_entry(engine, submission.take_draft(), &submission.who));
+            share.submissions.push(submission);
+            if last {
+                break;
+            }
+        }
+        (!share.submissions.is_empty()).then_some(share)
+    }
+
+    /// Refuses a draft, but not if an earlier try of it is stored: then its position is the answer.
+    async fn refuse_unless_stored(&mut self, engine: &Inner, submission: Submission, error: HubError) {
+        if error.code.is_retryable() {
+            return submission.refuse(error);
+        }
+        let entry = new_entry(engine, submission.draft.clone(), &submission.who);
+        let probe = [Append { room: submission.room, guard: None, entries: vec![entry] }];
+        match engine.store.append(&probe).await.as_deref().map(|rooms| rooms.first().and_then(|room| room.first())) {
+            Ok(Some(Outcome::Duplicate(seq, id))) => {
+                let room = submission.room;
+                submission.reply(Ok(Stored { room, seq: *seq, id: *id }));
+            }
+            Ok(Some(Outcome::Conflict)) => submission.refuse(Code::Conflict.into()),
+            Ok(_) => submission.refuse(error),
+            Err(error) => {
+                tracing::warn!(%error, "whether a refused draft is stored cannot be told");
+                submission.refuse(Code::Retry.into());
+            }
+        }
+    }
+
+    /// Appends the shares, answers their senders, and returns what is new. What has to be judged again goes back
+    /// to the front of `waiting`.
+    async fn append(
+        &mut self,
+        engine: &Arc<Inner>,
+        queue: &mut mpsc::Receiver<Submission>,
+        mut shares: Vec<Share>,
+        waiting: &mut BTreeMap<RoomId, VecDeque<Submission>>,
+    ) -> Vec<(RoomId, Vec<Arc<Entry>>)> {
+        let mut stored = Vec::with_capacity(shares.len());
+        let batch: Vec<Append> = shares
+            .iter_mut()
+            .map(|share| Append { entries: std::mem::take(&mut share.append.entries), ..share.append })
+            .collect();
+        if batch.is_empty() {
+            return stored;
+        }
+        let (batch, outcomes) = call(engine, queue, batch, &mut shares).await;
+        let Some(outcomes) = outcomes else { return stored }; // the senders were told to retry as the shares drop
+        for ((share, append), outcomes) in shares.into_iter().zip(batch).zip(outcomes) {
+            let entries = self.settle(engine, share, append, outcomes, waiting);
+            stored.extend((!entries.1.is_empty()).then_some(entries));
+        }
+        stored
+    }
+
+    /// Answers the senders of one share.
+    fn settle(
+        &mut self,
+        engine: &Arc<Inner>,
+        share: Share,
+        append: Append,
+        outcomes: Vec<Outcome>,
+        waiting: &mut BTreeMap<RoomId, VecDeque<Submission>>,
+    ) -> (RoomId, Vec<Arc<Entry>>) {
+        let room = append.room;
+        let mut stored = Vec::new();
+        let mut again = Vec::new();
+        let mut entries = append.entries.into_iter().zip(outcomes);
+        if share.opened
+            && let Some((creation, outcome)) = entries.next()
+        {
+            if let Outcome::Stored(seq) = outcome {
+                let entry = Arc::new(creation.into_entry(room, seq));
+                engine.clone().announce_members(&entry, |_| {});
+                stored.push(entry);
+            }
+            self.judge.forget(room);
+        }
+        for ((entry, outcome), mut submission) in entries.zip(share.submissions) {
+            match outcome {
+                Outcome::Stored(seq) => {
+                    let entry = Arc::new(entry.into_entry(room, seq));
+                    if matches!(entry.body, Body::Member(_) | Body::Room(_)) {
+                        self.judge.forget(room);
+                    }
+                    let answer = Stored { room, seq, id: entry.id };
+                    engine.clone().announce_members(&entry, move |done| {
+                        submission.reply(done.map(|()| answer));
+                    });
+                    stored.push(entry);
+                }
+                Outcome::Duplicate(seq, id) => {
+                    let answer = Stored { room, seq, id };
+                    let entry = Arc::new(Entry { id, ..entry.into_entry(room, seq) });
+                    engine.clone().announce_members(&entry, move |done| {
+                        submission.reply(done.map(|()| answer));
+                    });
+                }
+                Outcome::Conflict => submission.refuse(Code::Conflict.into()),
+                Outcome::TooOld => submission.refuse(Code::TooOld.into()),
+                Outcome::Exists if submission.is_named_creation(&entry) => engine.clone().answer_existing(submission),
+                Outcome::Exists if !share.opened => submission.refuse(Code::Conflict.into()),
+                Outcome::Missing if submission.right == Right::Judged => submission.refuse(Code::NotFound.into()),
+                Outcome::Stale(_) | Outcome::Exists | Outcome::Missing => {
+                    self.judge.forget(room);
+                    submission.judgements += 1;
+                    submission.draft = Draft { key: entry.key, body: entry.body };
+                    if submission.judgements < JUDGEMENTS_MAX {
+                        again.push(submission);
+                    } else {
+                        submission.refuse(Code::Retry.into());
+                    }
+                }
+            }
+        }
+        let drafts = waiting.entry(room).or_default();
+        again.into_iter().rev().for_each(|submission| drafts.push_front(submission));
+        (room, stored)
+    }
+
+    /// Lets stored entries pass on this node and announces them to the others.
+    async fn pass(&mut self, engine: &Arc<Inner>, room: RoomId, entries: Vec<Arc<Entry>>) {
+        let Some((first, last)) = entries.first().zip(entries.last()) else { return };
+        let before = self.tails.get(&room).filter(|(seq, _)| seq.next() == first.seq).map(|(_, id)| *id);
+        if self.tails.len() >= TAILS_MAX {
+            self.tails.clear();
+        }
+        self.tails.insert(room, (last.seq, last.id));
+        engine.relay.announce(room, before, &entries);
+        engine.let_pass(room, entries).await;
+    }
+}
+
+/// Calls the store until it has answered, in a task of its own that nothing cancels. Senders who have waited too long
+/// are told to retry; their drafts stay in the batch, which is repeated as it is before anything newer.
+async fn call(
+    engine: &Arc<Inner>,
+    queue: &mut mpsc::Receiver<Submission>,
+    batch: Vec<Append>,
+    shares: &mut [Share],
+) -> (Vec<Append>, Option<Vec<Vec<Outcome>>>) {
+    let batch = Arc::new(batch);
+    let started = Instant::now();
+    let trips = started + engine.limits.append_within;
+    let mut tripped = false;
+    let mut wait = Duration::from_millis(10);
+    let outcomes = loop {
+        let mut answer = spawn_append(engine, batch.clone());
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut answer => break result,
+                () = tokio::time::sleep_until(trips), if !tripped => tripped = trip(engine, shares),
+                Some(late) = queue.recv(), if tripped => late.refuse(HubError::from(Code::Retry).after(Duration::from_secs(1))),
+            }
+        };
+        match result {
+            Ok(Ok(outcomes)) => break Some(outcomes),
+            Ok(Err(error)) if error.is_transient() => {
+                tracing::warn!(%error, "the store did not take a batch; it is repeated")
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store refused a batch for good; its senders are told to retry");
+                break None;
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "a store panicked");
+                break None;
+            }
+        }
+        metrics::counter!("chat_append_repeats_total").increment(1);
+        tripped = tripped || (Instant::now() >= trips && trip(engine, shares));
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(500));
+    };
+    engine.store_ok(outcomes.is_some() || !tripped);
+    metrics::histogram!("chat_append_seconds").record(started.elapsed().as_secs_f64());
+    (Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone()), outcomes)
+}
+
+type Answer = Result<Vec<Vec<Outcome>>, crate::store::StoreError>;
+
+fn spawn_append(engine: &Inner, batch: Arc<Vec<Append>>) -> JoinHandle<Answer> {
+    let store = engine.store.clone();
+    tokio::spawn(async move { store.append(&batch).await })
+}
+
+/// Tells everybody in the batch to retry. Always true.
+fn trip(engine: &Inner, shares: &mut [Share]) -> bool {
+    engine.store_ok(false);
+    let error = HubError::from(Code::Retry).after(Duration::from_secs(1));
+    shares.iter_mut().flat_map(|share| &mut share.submissions).for_each(|submission| submission.refuse_now(&error));
+    true
+}
+
+fn new_entry(engine: &Inner, draft: Draft, who: &Identity) -> NewEntry {
+    NewEntry::new(engine.entry_id(), draft, who.user.clone(), who.name.clone(), engine.clock.now())
+}
+
+/// Returns the creation that goes in front of a first entry of a private room or inbox.
+fn opening(engine: &Inner, submission: &Submission) -> Option<NewEntry> {
+    let spec = match &submission.right {
+        Right::Opening(spec) => (**spec).clone(),
+        _ => return None,
+    };
+    // The key follows from the room, and so does the author: two openings at once are one.
+    let key = submission.draft.key.derive("opening");
+    let draft = Draft { key, body: Body::Room(RoomChange::Created(spec)) };
+    Some(new_entry(engine, draft, &Identity::system()))
+}

@@ -1,0 +1,133 @@
+//! The log of one room.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::{
+    model::{Body, Entry, EntryId, Folded, Key, NewEntry, Page, Seq, UserId, fold},
+    store::{Known, Standing},
+};
+
+/// Keeps what is not trimmed, in order, and every key that is still known.
+#[derive(Default)]
+pub(super) struct Log {
+    rows: VecDeque<Row>,
+    keys: HashMap<(UserId, Key), Known>, // only looked up, never listed
+    trimmed_ms: Option<i64>,
+}
+
+/// Is one entry as it was written, and as people see it once a later entry changed it.
+struct Row {
+    raw: Entry,
+    shown: Option<(Body, Box<Folded>)>,
+}
+
+impl Row {
+    fn as_shown(&self) -> Entry {
+        let mut entry = self.raw.clone();
+        if let Some((body, folded)) = &self.shown {
+            (entry.body, entry.folded) = (body.clone(), Some(folded.clone()));
+        }
+        entry
+    }
+}
+
+impl Log {
+    pub(super) fn head(&self) -> Option<(Seq, EntryId)> {
+        self.rows.back().map(|row| (row.raw.seq, row.raw.id))
+    }
+
+    /// Returns the first position that is kept.
+    pub(super) fn first(&self) -> Seq {
+        self.rows.front().map_or(Seq::ZERO, |row| row.raw.seq)
+    }
+
+    pub(super) fn standing(&self, guard: Seq) -> Standing {
+        let head = self.head().map_or(Seq::ZERO, |(seq, _)| seq);
+        Standing { head, guard, trimmed_ms: self.trimmed_ms }
+    }
+
+    pub(super) fn known(&self, new: &NewEntry) -> Option<Known> {
+        self.keys.get(&(new.author.clone(), new.key)).copied()
+    }
+
+    /// Stores an entry and does to earlier messages what it says.
+    pub(super) fn push(&mut self, new: &NewEntry, entry: &Entry) {
+        let known = Known { seq: entry.seq, id: new.id, hash: Some(new.hash) };
+        self.keys.insert((new.author.clone(), new.key), known);
+        self.rows.push_back(Row { raw: entry.clone(), shown: None });
+        if let Some(target) = entry.body.target().filter(|target| *target < entry.seq) {
+            self.fold(target, entry);
+        }
+    }
+
+    pub(super) fn read(&self, after: Seq, limit: u16) -> Vec<Entry> {
+        let from = self.index(after.next()).unwrap_or(0);
+        self.rows.iter().skip(from).take(limit.into()).map(|row| row.raw.clone()).collect()
+    }
+
+    pub(super) fn history(&self, page: &Page) -> Vec<Entry> {
+        let inside = |row: &&Row| {
+            let seq = row.raw.seq.get();
+            let standing = page.before.is_none_or(|before| seq < before) && page.after.is_none_or(|after| seq > after);
+            standing && row.raw.body.is_message()
+        };
+        let limit = page.limit.into();
+        if page.after.is_some() {
+            return self.rows.iter().filter(inside).take(limit).map(Row::as_shown).collect();
+        }
+        let mut newest: Vec<_> = self.rows.iter().rev().filter(inside).take(limit).map(Row::as_shown).collect();
+        newest.reverse();
+        newest
+    }
+
+    pub(super) fn last_message(&self) -> Option<Entry> {
+        self.rows.iter().rev().find(|row| row.raw.body.is_message()).map(Row::as_shown)
+    }
+
+    /// Counts the messages of others than `user` after a position.
+    pub(super) fn unread(&self, user: &UserId, after: Seq) -> u64 {
+        let newer = self.rows.iter().rev().take_while(|row| row.raw.seq > after);
+        newer.filter(|row| row.raw.body.is_message() && row.raw.author != *user).count() as u64
+    }
+
+    /// Forgets the old, but never the last entry; the key of the creation stays known, so that a room cannot be
+    /// created again.
+    pub(super) fn trim(&mut self, through: Seq) {
+        while self.rows.len() > 1 && self.first() <= through {
+            let Some(Row { raw, .. }) = self.rows.pop_front() else { return };
+            if raw.seq > Seq::FIRST {
+                self.trimmed_ms = self.trimmed_ms.max(Some(raw.key.unix_ms()));
+                self.keys.remove(&(raw.author, raw.key));
+            }
+        }
+    }
+
+    fn fold(&mut self, target: Seq, by: &Entry) {
+        let Some(at) = self.index(target) else { return };
+        let mut shown = self.rows[at].as_shown();
+        fold(&mut shown, by);
+        let deleted = shown.folded.as_ref().is_some_and(|folded| folded.deleted);
+        self.rows[at].shown = shown.folded.map(|folded| (shown.body, folded));
+        if deleted {
+            self.blank(at);
+        }
+    }
+
+    /// Removes the text of the deleted message at `at`, and of all its edits.
+    fn blank(&mut self, at: usize) {
+        let deleted = self.rows[at].raw.seq;
+        for row in self.rows.range_mut(at..) {
+            let edits = matches!(&row.raw.body, Body::Edit(edit) if edit.target == deleted);
+            if row.raw.seq == deleted || edits {
+                row.raw.body.blank();
+                let key = (row.raw.author.clone(), row.raw.key);
+                self.keys.entry(key).and_modify(|known| known.hash = None);
+            }
+        }
+    }
+
+    fn index(&self, seq: Seq) -> Option<usize> {
+        let index = usize::try_from(seq.get().checked_sub(self.first().get())?).ok()?;
+        Some(index)
+    }
+}

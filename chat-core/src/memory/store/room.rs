@@ -1,0 +1,155 @@
+//! One room: its log, and what the log makes of it.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use parking_lot::Mutex;
+
+use super::{log::Log, people::People};
+use crate::{
+    model::{Change, Entry, Member, Page, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, changes},
+    store::{Access, Append, Head, Outcome, StoreError, StoreErrorKind},
+};
+
+/// Joins a log and its projection. Without projection there is no such room.
+#[derive(Default)]
+pub(super) struct Room {
+    pub(super) log: Log,
+    pub(super) projection: Option<Projection>,
+}
+
+/// Is what a log makes of its room, up to and including the position `as_of`.
+pub(super) struct Projection {
+    pub(super) record: RoomRecord,
+    pub(super) active: Timestamp,
+    guard: Seq,
+    as_of: Seq,
+    members: BTreeMap<UserId, (Role, Seq)>,
+    marks: BTreeMap<UserId, Seq>,
+}
+
+impl Room {
+    pub(super) fn append(&mut self, share: &Append, people: &Mutex<People>) -> Vec<Outcome> {
+        let outcomes = self.log.standing(self.guard()).judge(share, |entry| self.log.known(entry));
+        let mut people = people.lock();
+        for (new, outcome) in share.entries.iter().zip(&outcomes) {
+            if let Outcome::Stored(seq) = outcome {
+                let entry = new.at(share.room, *seq);
+                self.apply(&entry, &mut people);
+                self.log.push(new, &entry);
+            }
+        }
+        outcomes
+    }
+
+    /// Takes an entry that another store keeps into the projection; what it holds already changes nothing.
+    pub(super) fn project(&mut self, entry: &Entry, people: &Mutex<People>) -> Result<(), StoreError> {
+        let as_of = self.projection.as_ref().map_or(Seq::ZERO, |projection| projection.as_of);
+        if entry.seq > as_of.next() {
+            let hole = format!("project position {} after {as_of}", entry.seq);
+            return Err(StoreError::new(StoreErrorKind::Corrupt, hole));
+        }
+        if entry.seq > as_of {
+            self.apply(entry, &mut people.lock());
+        }
+        Ok(())
+    }
+
+    pub(super) fn head(&self) -> Head {
+        let Some((seq, id)) = self.log.head() else { return Head::default() };
+        Head { seq, id: Some(id), guard: self.guard(), first: self.log.first() }
+    }
+
+    pub(super) fn summary(&self, projection: &Projection, of: Option<&UserId>, people: &People) -> RoomSummary {
+        let member = of.and_then(|user| projection.member(user, people));
+        let mut summary = RoomSummary::new(projection.record.clone(), member, projection.as_of, projection.guard);
+        summary.active = projection.active;
+        summary.last = self.log.last_message();
+        if let Some(last) = &mut summary.last {
+            last.name = people.name(&last.author);
+        }
+        summary.read = of.and_then(|user| projection.marks.get(user)).copied().unwrap_or_default();
+        if let Some(member) = &summary.member {
+            summary.unread = self.log.unread(&member.user, summary.read.max(member.since));
+        }
+        summary
+    }
+
+    fn guard(&self) -> Seq {
+        self.projection.as_ref().map_or(Seq::ZERO, |projection| projection.guard)
+    }
+
+    fn apply(&mut self, entry: &Entry, people: &mut People) {
+        people.see(&entry.author, &entry.name);
+        for change in changes(entry) {
+            match (change, &mut self.projection) {
+                (Change::Create(record), none @ None) => *none = Some(Projection::new(record)),
+                (change, Some(projection)) => projection.change(change, entry.room, people),
+                (_, None) => {}
+            }
+        }
+        if let Some(projection) = &mut self.projection {
+            projection.advance(entry);
+        }
+    }
+}
+
+impl Projection {
+    fn new(record: RoomRecord) -> Self {
+        let (active, members, marks) = (record.created, BTreeMap::new(), BTreeMap::new());
+        Self { record, active, guard: Seq::ZERO, as_of: Seq::ZERO, members, marks }
+    }
+
+    /// Raises a user's read mark, as far as there is something to read.
+    pub(super) fn mark(&mut self, user: &UserId, read: Seq) {
+        let mark = self.marks.entry(user.clone()).or_default();
+        *mark = read.min(self.as_of).max(*mark);
+    }
+
+    pub(super) fn access(&self, user: &UserId, people: &People) -> Access {
+        let member = self.member(user, people);
+        Access { room: self.record.clone(), member, guard: self.guard, as_of: self.as_of }
+    }
+
+    pub(super) fn page(&self, page: &Page, people: &People) -> Vec<Member> {
+        let after = page.after_user.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let users = self.members.range::<UserId, _>((after, Bound::Unbounded)).take(page.limit.into());
+        users.filter_map(|(user, _)| self.member(user, people)).collect()
+    }
+
+    fn member(&self, user: &UserId, people: &People) -> Option<Member> {
+        let (role, since) = self.members.get(user)?;
+        Some(Member::new(user.clone(), people.name(user), *role, *since))
+    }
+
+    fn change(&mut self, change: Change, room: RoomId, people: &mut People) {
+        match change {
+            Change::Join(member) => {
+                people.join(&member.user, room);
+                self.members.entry(member.user).or_insert((member.role, member.since));
+            }
+            Change::Leave(user) => {
+                people.leave(&user, room);
+                self.members.remove(&user);
+            }
+            Change::Role(user, role) => {
+                self.members.entry(user).and_modify(|member| member.0 = role);
+            }
+            Change::Set { title, topic, data } => {
+                let record = &mut self.record;
+                record.title = title.unwrap_or_else(|| record.title.clone());
+                record.topic = topic.unwrap_or_else(|| record.topic.clone());
+                record.data = data.unwrap_or_else(|| record.data.take());
+            }
+            // A room is created once, and folding is the log's own matter: it keeps the messages.
+            Change::Create(_) | Change::Fold(_) => {}
+        }
+    }
+
+    fn advance(&mut self, entry: &Entry) {
+        self.as_of = entry.seq;
+        self.active = self.active.max(entry.at);
+        if entry.body.restricts() {
+            self.guard = entry.seq;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Holds `docs/protocol.md` against the code: what the page says is what the protocol takes and gives.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+
+use chat_core::{
+    Body,
+    protocol::{CloseCode, Code, NAME, decode},
+};
+use serde_json::Value;
+
+const PAGE: &str = include_str!("../../docs/protocol.md");
+
+/// Returns the lines of all code blocks of one kind, such as `json client`.
+fn examples(kind: &str) -> Vec<&'static str> {
+    let opening = format!("```{kind}\n");
+    let blocks = PAGE.split(opening.as_str()).skip(1);
+    blocks.flat_map(|rest| rest.split("```").next().unwrap().lines()).collect()
+}
+
+fn types(kind: &str) -> BTreeSet<String> {
+    let parsed = examples(kind).into_iter().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    parsed.map(|frame| frame["type"].as_str().unwrap().to_owned()).collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn every_request_has_an_example_that_is_understood() {
+    for line in examples("json client") {
+        decode(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {}", error.error));
+    }
+    let known = ["hello", "refresh", "create", "rooms", "members", "history", "follow", "unfollow", "send", "signal"];
+    assert_eq!(types("json client"), set(&known));
+}
+
+#[test]
+fn every_frame_of_a_server_has_an_example() {
+    let known = [
+        "welcome",
+        "expiring",
+        "rooms",
+        "members",
+        "history",
+        "followed",
+        "unfollowed",
+        "ack",
+        "accepted",
+        "entry",
+        "signal",
+        "gap",
+        "reset",
+        "error",
+        "close",
+    ];
+    assert_eq!(types("json server"), set(&known));
+    assert!(PAGE.contains(NAME));
+}
+
+#[test]
+fn every_body_of_the_page_is_written_as_it_is_stored() {
+    for line in examples("json body") {
+        let body = Body::decode(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let stored: Value = serde_json::from_str(&body.encode()).unwrap();
+        assert_eq!(stored, serde_json::from_str::<Value>(line).unwrap());
+    }
+}
+
+#[test]
+fn every_code_is_on_the_page() {
+    for code in Code::ALL {
+        let retryable = if code.is_retryable() { "yes" } else { "no" };
+        let row = format!("| {} | `{}` | {retryable} |", code.number(), code.name());
+        assert!(PAGE.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn every_close_code_is_on_the_page() {
+    for code in CloseCode::ALL {
+        let reconnect = if code.reconnect() { "yes" } else { "no" };
+        let row = format!("| {} | {} | {reconnect} |", *code as u16, code.reason());
+        assert!(PAGE.contains(&row), "{row}");
+    }
+}

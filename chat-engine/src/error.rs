@@ -1,0 +1,86 @@
+//! Why a chat could not be opened: for the person who starts it.
+
+use chat_core::{BuildError, StoreError};
+
+use crate::open::Part;
+
+/// Says why a chat could not be opened. Neither its text nor its `Debug` shows a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A URL does not begin with a scheme.
+    #[error("the URL of the {part} does not begin with a scheme; this version opens {}", known(*part))]
+    NoScheme {
+        /// What was to be opened.
+        part: Part,
+    },
+    /// Nothing in this version opens such a URL.
+    #[error("no {part} is opened by `{scheme}:`; this version opens {}", known(*part))]
+    UnknownScheme {
+        /// What was to be opened.
+        part: Part,
+        /// The scheme given.
+        scheme: String,
+    },
+    /// What opens such a URL is not compiled in.
+    #[error("`{scheme}:` as {part} needs the feature `{feature}` of chat-engine")]
+    FeatureMissing {
+        /// What was to be opened.
+        part: Part,
+        /// The scheme given.
+        scheme: String,
+        /// The cargo feature to switch on.
+        feature: &'static str,
+    },
+    /// The store could not be opened.
+    #[error("{url} cannot be opened")]
+    Store {
+        /// The URL, without user, password and parameters.
+        url: String,
+        /// Why not.
+        source: StoreError,
+    },
+    /// The parts do not make an engine.
+    #[error("the engine cannot be started")]
+    Build(#[from] BuildError),
+}
+
+impl OpenError {
+    /// Says why no adapter took a URL.
+    pub(crate) fn unknown(part: Part, scheme: &str) -> Self {
+        let scheme = scheme.to_owned();
+        let feature = part.schemes().iter().find(|(known, _)| *known == scheme).and_then(|(_, feature)| *feature);
+        match feature {
+            Some(feature) => Self::FeatureMissing { part, scheme, feature },
+            None => Self::UnknownScheme { part, scheme },
+        }
+    }
+}
+
+fn known(part: Part) -> String {
+    let shown = part.schemes().iter().map(|(scheme, feature)| match feature {
+        Some(feature) => format!("`{scheme}:` (feature `{feature}`)"),
+        None => format!("`{scheme}:`"),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scheme_names_the_known_ones() {
+        let error = OpenError::unknown(Part::Store, "carrier-pigeon");
+        assert_eq!(
+            error.to_string(),
+            "no store is opened by `carrier-pigeon:`; this version opens `memory:`, `sqlite:` (feature `sqlite`)"
+        );
+    }
+
+    #[test]
+    fn a_known_scheme_names_the_feature_that_adds_it() {
+        let error = OpenError::unknown(Part::Store, "sqlite");
+        assert_eq!(error.to_string(), "`sqlite:` as store needs the feature `sqlite` of chat-engine");
+    }
+}

@@ -1,0 +1,74 @@
+//! Opens stores, brokers, presence and queues by URL: one arm per adapter, here and nowhere else.
+
+use std::{fmt, sync::Arc};
+
+use chat_core::{
+    Broker, Presence, Store, WorkQueue,
+    memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
+};
+
+use crate::{error::OpenError, url::Url};
+
+/// Is what an engine is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// Where the logs are kept.
+    Store,
+    /// What carries hints between nodes.
+    Broker,
+    /// What knows who is online.
+    Presence,
+    /// What hands jobs to workers.
+    Queue,
+}
+
+impl Part {
+    /// Returns the schemes that this part can be opened by, each with the cargo feature that adds it, if it needs one.
+    pub(crate) const fn schemes(self) -> &'static [(&'static str, Option<&'static str>)] {
+        match self {
+            Self::Store => &[("memory", None), ("sqlite", Some("sqlite"))],
+            Self::Broker | Self::Presence | Self::Queue => &[("memory", None)],
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Store => "store",
+            Self::Broker => "broker",
+            Self::Presence => "presence",
+            Self::Queue => "queue",
+        })
+    }
+}
+
+pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+    match url.scheme(Part::Store)? {
+        "memory" => Ok(Arc::new(MemoryStore::new())),
+        scheme => Err(OpenError::unknown(Part::Store, scheme)),
+    }
+}
+
+// Opening any of these may need the network one day, so that all are async alike.
+pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
+    match url.scheme(Part::Broker)? {
+        "memory" => Ok(Arc::new(MemoryBroker::new())),
+        scheme => Err(OpenError::unknown(Part::Broker, scheme)),
+    }
+}
+
+pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> {
+    match url.scheme(Part::Presence)? {
+        "memory" => Ok(Arc::new(MemoryPresence::new())),
+        scheme => Err(OpenError::unknown(Part::Presence, scheme)),
+    }
+}
+
+pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
+    match url.scheme(Part::Queue)? {
+        "memory" => Ok(Arc::new(MemoryQueue::new())),
+        scheme => Err(OpenError::unknown(Part::Queue, scheme)),
+    }
+}

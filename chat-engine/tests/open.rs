@@ -1,0 +1,97 @@
+//! Opening by URL, and what is said when that fails.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{error::Error, sync::Arc};
+
+use chat_engine::{
+    Chat, Draft, Hub, Identity, OpenError, Page, Part, Room, RoomSpec, UserId,
+    chat_core::{Store, memory::MemoryStore},
+};
+
+/// Prints an error the way a service does, with its causes, and the way a test does.
+fn printed(error: &OpenError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn Error), |error: &&dyn Error| (*error).source());
+    causes.map(|cause| format!("{cause}: {cause:?}; ")).collect()
+}
+
+fn ann() -> Identity {
+    Identity::human(UserId::new("ann").unwrap(), "Ann")
+}
+
+#[tokio::test]
+async fn every_part_opens_by_url() {
+    let builder = Chat::builder().store("memory:").broker("memory:").presence("memory:").queue("memory:");
+    let chat = builder.build().await.unwrap();
+    assert!(chat.engine().is_ready().await);
+    assert!(chat.queue().is_some());
+}
+
+#[tokio::test]
+async fn a_ready_made_store_is_shared() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let first = Chat::open(store.clone()).await.unwrap();
+    let room = first.hub(ann()).create(RoomSpec::public("open")).await.unwrap();
+    room.post(Draft::text("hello")).await.unwrap();
+    let second = Chat::open(store).await.unwrap();
+    let found = second.hub(ann()).room(room.id()).await.unwrap().history(Page::default()).await.unwrap();
+    assert_eq!(found[0].body.text(), Some("hello"));
+}
+
+#[tokio::test]
+async fn an_unknown_scheme_is_named_with_those_that_are_known() {
+    let error = Chat::open("pigeon://coop").await.unwrap_err();
+    assert!(matches!(&error, OpenError::UnknownScheme { part: Part::Store, scheme } if scheme == "pigeon"));
+    assert!(error.to_string().contains("`memory:`") && error.to_string().contains("`sqlite:`"), "{error}");
+    let error = Chat::builder().broker("pigeon://coop").build().await.unwrap_err();
+    assert!(matches!(error, OpenError::UnknownScheme { part: Part::Broker, .. }));
+}
+
+#[tokio::test]
+async fn no_secret_is_printed() {
+    let url = "pigeon://ann:s3cret@coop/chat?token=s3cret";
+    let builder = Chat::builder().store(url).broker(url).presence(url).queue(url).secret("s3cret, long enough");
+    let shown = format!("{builder:?}");
+    assert!(shown.contains("pigeon://***@coop/chat") && !shown.contains("s3cret"), "{shown}");
+    for url in [url, "s3cret", "host=coop password=s3cret", "S3CRET:s3cret"] {
+        let error = Chat::open(url).await.unwrap_err();
+        assert!(!printed(&error).to_lowercase().contains("s3cret"), "{}", printed(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_remote_command_needs_a_queue() {
+    let error = Chat::builder().remote_command("stock", "a quote").build().await.unwrap_err();
+    assert!(matches!(error, OpenError::Build(_)), "{error:?}");
+    Chat::builder().queue("memory:").remote_command("stock", "a quote").build().await.unwrap();
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_sqlite_chat_survives_its_process() {
+    let files = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", files.path().join("chat.db").display());
+    let chat = Chat::open(url.as_str()).await.unwrap();
+    let room = chat.hub(ann()).create(RoomSpec::public("open")).await.unwrap();
+    room.post(Draft::text("hello")).await.unwrap();
+    chat.drain(std::time::Duration::from_secs(5)).await;
+    drop(chat);
+    let chat = Chat::open(url).await.unwrap();
+    let found = chat.hub(ann()).room(room.id()).await.unwrap().history(Page::default()).await.unwrap();
+    assert_eq!(found[0].body.text(), Some("hello"));
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_named() {
+    let error = Chat::open("sqlite:/nowhere/at/all/chat.db").await.unwrap_err();
+    assert!(error.to_string().contains("sqlite:/nowhere/at/all/chat.db"), "{error}");
+    assert!(error.source().is_some());
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[tokio::test]
+async fn a_scheme_that_is_not_compiled_in_names_its_feature() {
+    let error = Chat::open("sqlite:chat.db").await.unwrap_err();
+    assert!(matches!(error, OpenError::FeatureMissing { feature: "sqlite", .. }), "{error}");
+}

@@ -1,0 +1,68 @@
+-- The first schema. `{p}` stands for the prefix of all names.
+-- Rooms and users are known by an internal number inside this database and by their own id outside.
+
+CREATE TABLE {p}schema (
+    version INTEGER PRIMARY KEY
+) STRICT;
+
+CREATE TABLE {p}users (
+    num  INTEGER PRIMARY KEY,
+    id   TEXT NOT NULL UNIQUE,
+    name TEXT                           -- the latest display name seen; NULL until one was
+) STRICT;
+
+CREATE TABLE {p}rooms (
+    num        INTEGER PRIMARY KEY,
+    id         BLOB NOT NULL UNIQUE,
+    head       INTEGER NOT NULL,        -- the last position, and the id of the entry there
+    head_id    BLOB NOT NULL,
+    guard      INTEGER NOT NULL,        -- the position of the last entry that took a right away
+    first      INTEGER NOT NULL,        -- the first position that is read
+    trimmed_ms INTEGER,                 -- the highest time in a key that was trimmed
+    active     INTEGER NOT NULL,
+    record     TEXT NOT NULL,           -- JSON: name, title, topic, visibility, history, data, created
+    visibility TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.visibility') VIRTUAL
+) STRICT;
+
+CREATE INDEX {p}rooms_by_activity ON {p}rooms (visibility, active DESC, id);
+
+CREATE TABLE {p}entries (
+    room    INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    id      BLOB NOT NULL,
+    key     BLOB NOT NULL,
+    author  INTEGER NOT NULL,
+    hash    BLOB,                       -- of the body; NULL once it was deleted
+    message INTEGER NOT NULL,           -- 1: history shows it
+    edits   INTEGER,                    -- the position of the message that this entry edits
+    body    TEXT NOT NULL,              -- JSON, as written; blank once it was deleted
+    shown   TEXT,                       -- JSON: the body with later entries applied, and what they did
+    at      INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
+    PRIMARY KEY (room, seq),
+    UNIQUE (room, author, key)
+) STRICT, WITHOUT ROWID;
+
+-- Holds all that counting unread messages needs.
+CREATE INDEX {p}messages ON {p}entries (room, seq, author) WHERE message = 1;
+
+CREATE INDEX {p}edits ON {p}entries (room, edits) WHERE edits IS NOT NULL;
+
+CREATE TABLE {p}members (
+    room  INTEGER NOT NULL,
+    user  INTEGER NOT NULL,
+    role  TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX {p}members_by_user ON {p}members (user, room);
+
+CREATE TABLE {p}marks (
+    room INTEGER NOT NULL,
+    user INTEGER NOT NULL,
+    read INTEGER NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO {p}schema (version) VALUES (1);

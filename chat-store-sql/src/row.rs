@@ -1,0 +1,174 @@
+//! What stored values are read as, the same in every dialect.
+
+use std::sync::Arc;
+
+use chat_core::{
+    Body, Entry, EntryId, Key, Member, Role, RoomId, RoomSummary, Seq, StoreError, Timestamp, UserId,
+    model::{BodyHash, Folded, RoomRecord},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
+
+use crate::error::unreadable;
+
+/// Is a row of the columns that make an entry.
+pub(crate) struct EntryRow {
+    seq: i64,
+    id: Vec<u8>,
+    key: Vec<u8>,
+    author: String,
+    name: String,
+    body: String,
+    shown: Option<String>,
+    at: i64,
+    sent_at: i64,
+}
+
+/// Is a message as later entries left it, in one column.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Shown {
+    pub(crate) body: Body,
+    pub(crate) folded: Box<Folded>,
+}
+
+impl EntryRow {
+    /// Makes the entry as it was written.
+    pub(crate) fn into_raw(self, room: RoomId) -> Result<Entry, StoreError> {
+        let body = Body::decode(&self.body).map_err(|_| unreadable("body"))?;
+        Ok(Entry::from_stored(
+            room,
+            Seq::from_stored(self.seq),
+            EntryId::from_bytes(bytes(&self.id)?),
+            Key::from_bytes(bytes(&self.key)?),
+            user(self.author)?,
+            self.name.into(),
+            body,
+            Timestamp(self.at),
+            Timestamp(self.sent_at),
+        ))
+    }
+
+    /// Makes the entry as people see it.
+    pub(crate) fn into_shown(mut self, room: RoomId) -> Result<Entry, StoreError> {
+        let shown: Option<Shown> = self.shown.take().map(|shown| json(&shown)).transpose()?;
+        let mut entry = self.into_raw(room)?;
+        if let Some(Shown { body, folded }) = shown {
+            (entry.body, entry.folded) = (body, Some(folded));
+        }
+        Ok(entry)
+    }
+}
+
+/// Is a row of what a user may be judged by, or of a room's summary without its last message.
+pub(crate) struct RoomRow {
+    record: String,
+    head: i64,
+    guard: i64,
+    active: i64,
+    role: Option<String>,
+    since: Option<i64>,
+    member_name: Option<String>,
+    read: i64,
+    unread: i64,
+}
+
+impl RoomRow {
+    pub(crate) fn into_summary(self, of: Option<&UserId>) -> Result<RoomSummary, StoreError> {
+        let record: RoomRecord = json(&self.record)?;
+        let member = match (of, self.role, self.since, self.member_name) {
+            (Some(user), Some(role), Some(since), Some(name)) => Some(member(user.clone(), name, &role, since)?),
+            _ => None,
+        };
+        let mut summary = RoomSummary::new(record, member, Seq::from_stored(self.head), Seq::from_stored(self.guard));
+        summary.active = Timestamp(self.active);
+        summary.read = Seq::from_stored(self.read);
+        summary.unread = self.unread.unsigned_abs();
+        Ok(summary)
+    }
+}
+
+/// Is a room's summary with its last message, if it has one.
+pub(crate) struct SummaryRow {
+    room: RoomRow,
+    last: Option<EntryRow>,
+}
+
+impl SummaryRow {
+    pub(crate) fn into_summary(self, of: Option<&UserId>) -> Result<RoomSummary, StoreError> {
+        let mut summary = self.room.into_summary(of)?;
+        summary.last = self.last.map(|last| last.into_shown(summary.room.id)).transpose()?;
+        Ok(summary)
+    }
+}
+
+pub(crate) fn member(user: UserId, name: String, role: &str, since: i64) -> Result<Member, StoreError> {
+    let role: Role = serde_json::from_value(role.into()).map_err(|_| unreadable("role"))?;
+    Ok(Member::new(user, name, role, Seq::from_stored(since)))
+}
+
+/// Writes a role as the word by which it is known in JSON.
+pub(crate) fn word(role: Role) -> String {
+    serde_json::to_value(role).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+pub(crate) fn user(id: impl Into<Arc<str>>) -> Result<UserId, StoreError> {
+    UserId::new(id).map_err(|_| unreadable("user id"))
+}
+
+pub(crate) fn bytes(stored: &[u8]) -> Result<[u8; 16], StoreError> {
+    stored.try_into().map_err(|_| unreadable("id"))
+}
+
+pub(crate) fn hash(stored: Option<&[u8]>) -> Result<Option<BodyHash>, StoreError> {
+    stored.map(|stored| bytes(stored).map(BodyHash)).transpose()
+}
+
+pub(crate) fn json<T: DeserializeOwned>(stored: &str) -> Result<T, StoreError> {
+    serde_json::from_str(stored).map_err(|error| unreadable("JSON column").with_source(error))
+}
+
+/// Reads rows by the names of their columns, for the rows of every driver that has these types.
+macro_rules! from_row {
+    ($type:ty, $row:ident => $make:expr) => {
+        impl<'r, R: Row> FromRow<'r, R> for $type
+        where
+            &'static str: ColumnIndex<R>,
+            i64: Decode<'r, R::Database> + Type<R::Database>,
+            String: Decode<'r, R::Database> + Type<R::Database>,
+            Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+        {
+            fn from_row($row: &'r R) -> Result<Self, Error> {
+                Ok($make)
+            }
+        }
+    };
+}
+
+from_row!(EntryRow, row => Self {
+    seq: row.try_get("seq")?,
+    id: row.try_get("id")?,
+    key: row.try_get("key")?,
+    author: row.try_get("author")?,
+    name: row.try_get("name")?,
+    body: row.try_get("body")?,
+    shown: row.try_get("shown")?,
+    at: row.try_get("at")?,
+    sent_at: row.try_get("sent_at")?,
+});
+
+from_row!(RoomRow, row => Self {
+    record: row.try_get("record")?,
+    head: row.try_get("head")?,
+    guard: row.try_get("guard")?,
+    active: row.try_get("active")?,
+    role: row.try_get("role")?,
+    since: row.try_get("since")?,
+    member_name: row.try_get("member_name")?,
+    read: row.try_get("read")?,
+    unread: row.try_get("unread")?,
+});
+
+from_row!(SummaryRow, row => Self {
+    room: RoomRow::from_row(row)?,
+    last: row.try_get::<Option<i64>, _>("seq")?.map(|_| EntryRow::from_row(row)).transpose()?,
+});

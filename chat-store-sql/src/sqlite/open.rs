@@ -1,0 +1,129 @@
+//! Opening a file so that what is committed stays.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use chat_core::{StoreError, StoreErrorKind};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::time::Instant;
+
+use crate::{
+    Dialect, SqlConfig,
+    error::{during, is_contended},
+    prefix::Prefix,
+};
+
+/// Numbers the databases in memory, each of which needs a name of its own.
+static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
+
+pub(super) fn options(config: &SqlConfig) -> Result<SqliteConnectOptions, StoreError> {
+    let options = match config.url.as_str() {
+        // SQLite's own file system in memory: several connections see one database, as with a file. `:memory:` would
+        // be another database for each of them.
+        "sqlite::memory:" | "sqlite://:memory:" => SqliteConnectOptions::new()
+            .filename(format!("/chat-{}", IN_MEMORY.fetch_add(1, Ordering::Relaxed)))
+            .vfs("memdb"),
+        url => url
+            .parse::<SqliteConnectOptions>()
+            .map_err(during("read the URL of the database"))?
+            .journal_mode(SqliteJournalMode::Wal)
+            // In write-ahead mode the default (NORMAL) may lose what was committed last when the power fails.
+            .synchronous(SqliteSynchronous::Full),
+    };
+    Ok(options.create_if_missing(true).busy_timeout(config.busy_timeout).disable_statement_logging())
+}
+
+/// Connects. Several processes that start at once are in each other's way while the first turns the write-ahead log
+/// on, for which SQLite does not wait by itself.
+pub(super) async fn connect(options: &SqliteConnectOptions, within: Duration) -> Result<SqliteConnection, StoreError> {
+    let what = format!("open {}", options.get_filename().display());
+    let deadline = Instant::now() + within;
+    loop {
+        match SqliteConnection::connect_with(options).await {
+            Err(error) if is_contended(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            connected => return connected.map_err(during(&what)),
+        }
+    }
+}
+
+pub(super) async fn readers(options: &SqliteConnectOptions, count: u32) -> Result<SqlitePool, StoreError> {
+    let options = options.clone().pragma("query_only", "true");
+    let pool = SqlitePoolOptions::new()
+        .min_connections(1) // a database in memory lives as long as a connection
+        .max_connections(count)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(Duration::from_secs(5)) // reads are short: who waits longer is better told
+        .test_before_acquire(false); // a file does not hang up
+    pool.connect_with(options).await.map_err(during("open connections to read"))
+}
+
+/// Checks what the file system made of our wishes, then makes or checks the schema.
+pub(super) async fn prepare(
+    connection: &mut SqliteConnection,
+    prefix: &Prefix,
+    migrate: bool,
+) -> Result<(), StoreError> {
+    let journal: String = pragma(connection, "PRAGMA journal_mode").await?;
+    let synchronous: i64 = pragma(connection, "PRAGMA synchronous").await?;
+    match (journal.as_str(), synchronous) {
+        ("wal", 2..) | ("memory", _) => {}
+        _ => {
+            let refused = format!("keep commits safe with journal mode {journal} and synchronous {synchronous}");
+            return Err(StoreError::new(StoreErrorKind::Unsupported, refused));
+        }
+    }
+    if migrate {
+        bring_up_to_date(connection, prefix).await
+    } else {
+        Dialect::Sqlite.check(version(connection, prefix).await?)
+    }
+}
+
+async fn pragma<T>(connection: &mut SqliteConnection, pragma: &'static str) -> Result<T, StoreError>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
+{
+    sqlx::query_scalar(pragma).fetch_one(connection).await.map_err(during("read how the database is set"))
+}
+
+/// Runs what is missing in one transaction: several nodes may do so at once, and the first one does it.
+async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<(), StoreError> {
+    let run = async |connection: &mut SqliteConnection| {
+        for file in Dialect::Sqlite.missing(version(connection, prefix).await?)? {
+            let script = AssertSqlSafe(prefix.fill(file));
+            sqlx::raw_sql(script).execute(&mut *connection).await.map_err(during("bring the schema up to date"))?;
+        }
+        Ok(())
+    };
+    let execute = async |connection: &mut SqliteConnection, sql: &'static str| {
+        sqlx::query(sql).execute(connection).await.map_err(during("bring the schema up to date"))
+    };
+    execute(connection, "BEGIN IMMEDIATE").await?;
+    let done = run(connection).await;
+    execute(connection, if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    done
+}
+
+/// Returns the version of the schema; 0 when there is none.
+async fn version(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<i64, StoreError> {
+    let what = "read the version of the schema";
+    let table = prefix.fill("{p}schema");
+    let exists: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1")
+        .bind(table)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(during(what))?;
+    if exists == 0 {
+        return Ok(0);
+    }
+    let sql = prefix.sql("SELECT coalesce(max(version), 0) FROM {p}schema");
+    sqlx::query_scalar(sql).fetch_one(connection).await.map_err(during(what))
+}

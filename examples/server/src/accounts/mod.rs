@@ -1,0 +1,181 @@
+//! Users and their logins: what the engine leaves to its host.
+
+mod attempts;
+mod db;
+mod name;
+mod password;
+mod token;
+
+use std::{net::IpAddr, time::Duration};
+
+use async_trait::async_trait;
+use chat_core::{Authenticator, Clock, Code, Identity, Timestamp, UserId, engine::SystemClock};
+
+use crate::config::Secret;
+
+use attempts::{Attempts, Place};
+pub(crate) use db::LoginRow;
+use db::{Db, NewLogin, NewUser};
+use name::{NameError, ShownName, UserName};
+use password::{HashError, Hasher, PasswordError, Verdict};
+
+/// A place that nobody logged in from for so long is a stranger's again.
+const PLACE_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1_000;
+
+/// Says why something about an account was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccountError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("this name is taken, or looks like one that is")]
+    Taken,
+    /// Says the same for an unknown user as for a wrong password.
+    #[error("user name or password is wrong")]
+    Wrong,
+    #[error("too many wrong passwords, please wait a moment")]
+    TooMany(Duration),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error("the accounts cannot be reached")]
+    Store(#[from] sqlx::Error),
+    #[error("this machine has no random numbers")]
+    Random(#[from] getrandom::Error),
+}
+
+/// Is somebody who wants an account.
+pub(crate) struct Registration<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) name: Option<&'a str>,
+}
+
+/// Is a new login. The token is shown to its user and to nobody else, once.
+pub(crate) struct NewSession {
+    pub(crate) token: Secret,
+    pub(crate) row: LoginRow,
+    /// The logins that ended because there were too many.
+    pub(crate) ended: Vec<String>,
+}
+
+/// Keeps accounts.
+pub(crate) struct Accounts {
+    db: Db,
+    hasher: Hasher,
+    attempts: Attempts,
+    session: Duration,
+}
+
+impl Accounts {
+    /// Opens the accounts at a SQLite URL; logins will last for `session`.
+    pub(crate) async fn open(url: &str, session: Duration) -> Result<Self, AccountError> {
+        let accounts =
+            Self { db: Db::open(url).await?, hasher: Hasher::new()?, attempts: Attempts::default(), session };
+        accounts.forget().await?;
+        Ok(accounts)
+    }
+
+    /// Makes an account and returns its id and display name.
+    pub(crate) async fn register(&self, new: Registration<'_>, from: IpAddr) -> Result<(String, String), AccountError> {
+        let user = UserName::parse(new.user)?;
+        let shown = ShownName::parse(new.name.unwrap_or(new.user))?;
+        let password = password::normal(new.password);
+        password::check(&password, user.id())?;
+        // Hashing is dear: what can be refused is refused before. The insert below decides for good.
+        if self.db.is_look_taken(user.look()).await? || self.db.is_look_taken(shown.look()).await? {
+            return Err(AccountError::Taken);
+        }
+        let hash = self.hasher.hash(&password).await?;
+        let (id, name) = (user.id(), shown.as_str());
+        let row = NewUser { id, look: user.look(), name, password: &hash, created: now() };
+        if !self.db.add_user(row).await? {
+            return Err(AccountError::Taken);
+        }
+        self.db.remember_place(id, &Place::of(from).to_string(), now()).await?;
+        Ok((id.to_owned(), name.to_owned()))
+    }
+
+    /// Begins a login.
+    pub(crate) async fn login(&self, user: &str, typed: &str, from: IpAddr) -> Result<NewSession, AccountError> {
+        let id = UserName::parse(user).map(|name| name.id().to_owned()).unwrap_or_default();
+        let (password, place) = (password::normal(typed), Place::of(from));
+        let row = self.db.user(&id, &place.to_string()).await?;
+        let known = row.as_ref().is_some_and(|row| row.known);
+        self.attempts.take(&id, place, known).map_err(AccountError::TooMany)?;
+        let exists = row.is_some();
+        let (name, stored) = row.map(|row| (row.name, row.password)).unzip();
+        let verdict = self.hasher.verify(&password, stored).await;
+        if !matches!(verdict, Ok(Verdict::Wrong)) {
+            self.attempts.refund(&id, place, known);
+        }
+        let verdict = verdict?;
+        let Some(name) = name.filter(|_| verdict != Verdict::Wrong) else {
+            // An unknown name is left out of the log: it may be a password, typed into the wrong field.
+            tracing::info!(user = ?exists.then_some(&id), address = %from, "wrong password");
+            return Err(AccountError::Wrong);
+        };
+        if verdict == Verdict::Outdated {
+            self.db.set_password(&id, &self.hasher.hash(&password).await?).await?;
+        }
+        self.db.remember_place(&id, &place.to_string(), now()).await?;
+        self.begin(id, name).await
+    }
+
+    async fn begin(&self, user: String, name: String) -> Result<NewSession, AccountError> {
+        let (fresh, login, created) = (token::fresh()?, token::login_id()?, now());
+        let expires = created.saturating_add(i64::try_from(self.session.as_millis()).unwrap_or(i64::MAX));
+        let stored = token::stored(&fresh).unwrap_or_default();
+        self.db.add_login(NewLogin { token: &stored, login: &login, user: &user, created, expires }).await?;
+        let ended = self.db.end_oldest_logins(&user).await?;
+        Ok(NewSession { token: Secret::new(&fresh), row: LoginRow { user, name, login, expires }, ended })
+    }
+
+    /// Returns the login of a token unless it has ended.
+    pub(crate) async fn session(&self, token: &str) -> Result<Option<LoginRow>, AccountError> {
+        let Some(stored) = token::stored(token) else { return Ok(None) };
+        Ok(self.db.login(&stored, now()).await?)
+    }
+
+    /// Ends a login. Its token is worth nothing when this returns.
+    pub(crate) async fn logout(&self, login: &str) -> Result<(), AccountError> {
+        Ok(self.db.end_login(login).await?)
+    }
+
+    /// Forgets what has ended. Called at the start and once an hour.
+    pub(crate) async fn forget(&self) -> Result<(), AccountError> {
+        Ok(self.db.forget(now(), now() - PLACE_KEPT_MS).await?)
+    }
+
+    /// Closes the database.
+    pub(crate) async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+/// Lets a client of ours bring its token in `hello`.
+#[async_trait]
+impl Authenticator for Accounts {
+    async fn authenticate(&self, token: &str) -> Result<Identity, Code> {
+        let row = self.session(token).await.map_err(|error| {
+            tracing::warn!(%error, "a token could not be checked");
+            Code::Retry
+        })?;
+        row.ok_or(Code::Unauthenticated)?.identity()
+    }
+}
+
+impl LoginRow {
+    /// Returns who this is to the engine.
+    pub(crate) fn identity(&self) -> Result<Identity, Code> {
+        let user = UserId::new(&*self.user).map_err(|_| Code::Unauthenticated)?;
+        Ok(Identity::human(user, &*self.name).with_login(&*self.login).with_expiry(Timestamp(self.expires)))
+    }
+}
+
+fn now() -> i64 {
+    SystemClock.now().0
+}
+
+#[cfg(test)]
+mod tests;

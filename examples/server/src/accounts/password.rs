@@ -1,0 +1,183 @@
+//! Passwords: which are accepted, and how they are kept.
+
+use std::{sync::Arc, time::Duration};
+
+use argon2::{
+    Argon2, Params,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use tokio::{sync::Semaphore, task, time};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::config::Secret;
+
+/// Two cores' worth: 16 at once would take 304 MiB.
+const HASHES_AT_ONCE: usize = 2;
+/// Who comes behind this many is told to come again; they would wait longer than a person does.
+const WAITING_MAX: usize = 32;
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The most common passwords of eight characters and more.
+const COMMON: &str = include_str!("common.txt");
+
+/// Says what is wrong with a new password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PasswordError {
+    #[error("a password has 8 to 1024 characters")]
+    Length,
+    #[error("this password is one of the first that a stranger would try")]
+    Common,
+}
+
+/// Brings a password into the one form it is hashed in: keyboards differ in how they write `é`.
+pub(crate) fn normal(typed: &str) -> Secret {
+    Secret::new(&typed.nfkc().collect::<String>())
+}
+
+/// Checks a new password.
+pub(crate) fn check(password: &Secret, user: &str) -> Result<(), PasswordError> {
+    let text = password.reveal();
+    if !(8..=1_024).contains(&text.chars().count()) {
+        return Err(PasswordError::Length);
+    }
+    let lower = text.to_lowercase();
+    let known = lower == user || COMMON.lines().any(|common| common == lower);
+    if known { Err(PasswordError::Common) } else { Ok(()) }
+}
+
+/// Too many passwords are being hashed: come again in a moment.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HashError {
+    #[error("too many passwords are being checked")]
+    Busy,
+    #[error("the password could not be hashed")]
+    Failed,
+}
+
+/// Is the outcome of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wrong,
+    Right,
+    /// Right, but the hash was made with other parameters than today's.
+    Outdated,
+}
+
+/// Hashes with Argon2id, 19 MiB, two passes, one lane, a few at a time and off the async threads.
+pub(crate) struct Hasher {
+    line: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    /// Stands in for the hash of a user that does not exist, so that the answer takes as long.
+    nobody: String,
+}
+
+impl Hasher {
+    pub(crate) fn new() -> Result<Self, HashError> {
+        let nobody = hash("nobody has this password")?;
+        let line = Arc::new(Semaphore::new(HASHES_AT_ONCE + WAITING_MAX));
+        Ok(Self { line, slots: Arc::new(Semaphore::new(HASHES_AT_ONCE)), nobody })
+    }
+
+    pub(crate) async fn hash(&self, password: &Secret) -> Result<String, HashError> {
+        let password = password.clone();
+        self.run(move || hash(password.reveal())).await?
+    }
+
+    /// Compares a password with a stored hash; without one the answer is wrong and takes as long.
+    pub(crate) async fn verify(&self, password: &Secret, stored: Option<String>) -> Result<Verdict, HashError> {
+        let exists = stored.is_some();
+        let (password, stored) = (password.clone(), stored.unwrap_or_else(|| self.nobody.clone()));
+        let verdict = self.run(move || verify(password.reveal(), &stored)).await??;
+        Ok(if exists { verdict } else { Verdict::Wrong })
+    }
+
+    /// Runs in a slot. The slot is kept until the work is done, also when the caller has gone.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashError> {
+        let place = self.line.clone().try_acquire_owned().map_err(|_| HashError::Busy)?;
+        let slot = time::timeout(WAIT_MAX, self.slots.clone().acquire_owned()).await;
+        let slot = slot.map_err(|_| HashError::Busy)?.map_err(|_| HashError::Failed)?;
+        let job = task::spawn_blocking(move || {
+            let done = work();
+            drop((slot, place));
+            done
+        });
+        job.await.map_err(|_| HashError::Failed)
+    }
+}
+
+fn hash(password: &str) -> Result<String, HashError> {
+    let hash: PasswordHash = Argon2::default().hash_password(password.as_bytes()).map_err(|_| HashError::Failed)?;
+    Ok(hash.to_string())
+}
+
+fn verify(password: &str, stored: &str) -> Result<Verdict, HashError> {
+    let stored = PasswordHash::new(stored).map_err(|_| HashError::Failed)?;
+    if Argon2::default().verify_password(password.as_bytes(), &stored).is_err() {
+        return Ok(Verdict::Wrong);
+    }
+    let used = Params::try_from(&stored).map_err(|_| HashError::Failed)?;
+    let today = Params::default();
+    let same = stored.algorithm.as_str() == "argon2id"
+        && (used.m_cost(), used.t_cost(), used.p_cost()) == (today.m_cost(), today.t_cost(), today.p_cost());
+    Ok(if same { Verdict::Right } else { Verdict::Outdated })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc;
+
+    use argon2::{Algorithm, Version};
+
+    use super::*;
+
+    #[test]
+    fn a_hash_costs_at_least_19_mib_and_two_passes() {
+        let hash = hash("correct horse").unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert_eq!(verify("correct horse", &hash).unwrap(), Verdict::Right);
+        assert_eq!(verify("correct house", &hash).unwrap(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_hash_with_other_parameters_is_outdated() {
+        let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8_192, 1, 1, None).unwrap());
+        let hash: PasswordHash = cheap.hash_password(b"correct horse").unwrap();
+        assert_eq!(verify("correct horse", &hash.to_string()).unwrap(), Verdict::Outdated);
+    }
+
+    #[tokio::test]
+    async fn nobody_has_a_password_not_even_the_stand_in() {
+        let hasher = Hasher::new().unwrap();
+        let guess = Secret::new("nobody has this password");
+        assert_eq!(hasher.verify(&guess, None).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn two_hashes_run_at_once_and_a_full_line_is_told_to_come_again() {
+        let hasher = Arc::new(Hasher::new().unwrap());
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        for _ in 0..HASHES_AT_ONCE + WAITING_MAX {
+            let (hasher, held) = (hasher.clone(), held.clone());
+            tokio::spawn(async move { hasher.run(move || held.lock().unwrap().recv()).await });
+        }
+        while hasher.line.available_permits() > 0 {
+            task::yield_now().await;
+        }
+        assert_eq!(hasher.slots.available_permits(), 0);
+        assert!(matches!(hasher.run(|| ()).await, Err(HashError::Busy)));
+        drop(release);
+    }
+
+    #[test]
+    fn a_password_is_long_enough_not_too_long_and_not_the_first_guess() {
+        let check = |text: &str| check(&normal(text), "annabelle");
+        assert_eq!(check("1234567"), Err(PasswordError::Length));
+        assert_eq!(check(&"x".repeat(1_025)), Err(PasswordError::Length));
+        assert_eq!(check("Password1"), Err(PasswordError::Common));
+        assert_eq!(check("AnnaBelle"), Err(PasswordError::Common));
+        assert_eq!((check(&"xy".repeat(32)), check(&"x".repeat(1_024))), (Ok(()), Ok(())));
+    }
+}

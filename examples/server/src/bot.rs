@@ -1,0 +1,40 @@
+//! The stock bot in this process: the same queue, ticket and worker that it has as a process of its own.
+
+use std::io;
+
+use chat_engine::ChatBuilder;
+use stock_bot::{QuoteSource, SampleServer, SourceConfig, SourceError, StockCommand, command, sample};
+
+use crate::config::{Config, Quotes};
+
+/// Says why the bot cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BotError {
+    #[error("--quote-url: {0}")]
+    Source(#[from] SourceError),
+    #[error("the sample quotes have no port to listen on: {0}")]
+    Sample(#[from] io::Error),
+}
+
+/// Adds `/stock` to a chat.
+pub(crate) async fn add(chat: ChatBuilder, config: &Config) -> Result<ChatBuilder, BotError> {
+    let source = QuoteSource::new(source(&config.quotes).await?)?;
+    Ok(chat.command(command::NAME, command::HELP, StockCommand::new(source)))
+}
+
+async fn source(quotes: &Quotes) -> Result<SourceConfig, BotError> {
+    let Quotes::Service { template, key, private } = quotes else { return start_sample().await };
+    let mut config = template.as_ref().map_or_else(SourceConfig::default, SourceConfig::new);
+    if let Some(key) = key {
+        config = config.api_key(key.reveal());
+    }
+    Ok(if *private { config.allow_private_hosts() } else { config })
+}
+
+/// Starts the service with sample prices, for as long as this process lives.
+async fn start_sample() -> Result<SourceConfig, BotError> {
+    let (address, serving) = SampleServer::bind("127.0.0.1:0").await?;
+    tokio::spawn(serving);
+    tracing::info!(%address, "demo: /stock answers with sample prices, which are not real");
+    Ok(SourceConfig::new(sample::template(address)).allow_private_hosts())
+}

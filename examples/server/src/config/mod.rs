@@ -1,0 +1,215 @@
+//! What an operator can set: options from flags, environment and file, checked and made one [`Config`].
+
+mod options;
+mod value;
+
+use std::{env, fs, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+use options::{Command, Options};
+pub(crate) use value::{LogFormat, Secret, Url};
+
+/// Is everything this process was told, complete and consistent.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where people connect.
+    pub(crate) listen: SocketAddr,
+    /// Where operators look; `None`: nowhere.
+    pub(crate) admin: Option<SocketAddr>,
+    /// The database of rooms and messages.
+    pub(crate) store: Url,
+    /// The SQLite database of accounts.
+    pub(crate) accounts: Url,
+    /// The certificate and key for https.
+    pub(crate) tls: Option<TlsFiles>,
+    /// Whether a proxy in front of us does TLS and says who the client is.
+    pub(crate) behind_proxy: bool,
+    /// Other sites whose pages may use this server.
+    pub(crate) allowed_origins: Vec<String>,
+    /// Where the stock bot asks.
+    pub(crate) quotes: Quotes,
+    /// What nodes and workers sign with; `None`: a random one of this process.
+    pub(crate) secret: Option<Secret>,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// Which log lines there are.
+    pub(crate) log: String,
+    /// Whether limits are raised for a load test.
+    pub(crate) load_profile: bool,
+    /// How long a stopping server may take.
+    pub(crate) drain_grace: Duration,
+    /// How long a login lasts.
+    pub(crate) session: Duration,
+}
+
+/// Names the two PEM files of a TLS listener.
+#[derive(Debug)]
+pub(crate) struct TlsFiles {
+    /// The certificate chain.
+    pub(crate) cert: PathBuf,
+    /// The private key.
+    pub(crate) key: PathBuf,
+}
+
+/// Is where the stock bot gets its quotes.
+#[derive(Debug)]
+pub(crate) enum Quotes {
+    /// From the sample service of this process, with made-up prices.
+    Sample,
+    /// From a service on the network.
+    Service {
+        /// Its URL, with `{code}` where the code goes; `None`: the stock bot's own default.
+        template: Option<String>,
+        /// Its API key.
+        key: Option<Secret>,
+        /// Whether it may be inside a private network.
+        private: bool,
+    },
+}
+
+/// Tells the operator what has to be set differently.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{name} cannot be read: {source}", name = path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{name}: {source}", name = path.display())]
+    File { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("--tls-cert and --tls-key belong together: one of them is missing")]
+    HalfTls,
+    #[error(
+        "{0} can be reached from other machines, and passwords would cross the network in the clear. \
+         Give --tls-cert and --tls-key, or --behind-proxy if a proxy in front of this server does TLS, \
+         or listen on 127.0.0.1"
+    )]
+    Exposed(SocketAddr),
+    #[error("accounts are kept in SQLite: --accounts must begin with sqlite:")]
+    AccountsUrl,
+    #[error("--demo answers with sample prices and --quote-url asks a real service: give one of them")]
+    TwoQuoteSources,
+    #[error("an allowed origin is a scheme and a host, like https://chat.example.org, without a path: {0:?}")]
+    Origin(String),
+    #[error("--session-days must be 1 to 365")]
+    SessionDays,
+    #[error("the secret must have at least 16 bytes")]
+    ShortSecret,
+    #[error("{0} is empty")]
+    EmptySecret(String),
+}
+
+impl Config {
+    /// Reads flags, environment and file. Ends the process for `--help`, `--version` and unknown flags.
+    pub(crate) fn load() -> Result<Self, ConfigError> {
+        let Command { config, options } = Command::parse();
+        let file = config.map(read_file).transpose()?.unwrap_or_default();
+        let given = options.or(file);
+        let signing = secret("CHAT_SECRET", given.secret_file.as_ref())?;
+        let quote_key = secret("CHAT_QUOTE_KEY", given.quote_key_file.as_ref())?;
+        Self::resolve(given, signing, quote_key)
+    }
+
+    /// Fills in the defaults and checks what belongs together.
+    fn resolve(given: Options, secret: Option<Secret>, key: Option<Secret>) -> Result<Self, ConfigError> {
+        let store = given.store.unwrap_or_else(|| Url::from("sqlite:chat.db".to_owned()));
+        let accounts = given.accounts.unwrap_or_else(|| accounts_beside(&store));
+        let days = given.session_days.unwrap_or(30);
+        let config = Self {
+            listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
+            store,
+            accounts,
+            tls: tls(given.tls_cert, given.tls_key)?,
+            behind_proxy: given.behind_proxy.unwrap_or_default(),
+            allowed_origins: given.allowed_origin.into_iter().map(origin).collect::<Result<_, _>>()?,
+            quotes: quotes(given.demo, given.quote_url, key, given.quote_private)?,
+            secret,
+            log_format: given.log_format.unwrap_or_default(),
+            log: given.log.unwrap_or_else(|| "info".to_owned()),
+            load_profile: given.load_profile.unwrap_or_default(),
+            drain_grace: given.drain_grace.map_or(Duration::from_secs(15), value::Span::duration),
+            session: Duration::from_secs(u64::from(days) * 24 * 60 * 60),
+        };
+        config.check(days)
+    }
+
+    fn check(self, session_days: u16) -> Result<Self, ConfigError> {
+        let protected = self.tls.is_some() || self.behind_proxy;
+        let listeners = [Some(self.listen), self.admin].into_iter().flatten();
+        if let Some(exposed) = listeners.filter(|address| !address.ip().is_loopback()).find(|_| !protected) {
+            return Err(ConfigError::Exposed(exposed));
+        }
+        if !self.accounts.is_sqlite() {
+            return Err(ConfigError::AccountsUrl);
+        }
+        if !(1..=365).contains(&session_days) {
+            return Err(ConfigError::SessionDays);
+        }
+        if self.secret.as_ref().is_some_and(|secret| secret.reveal().len() < 16) {
+            return Err(ConfigError::ShortSecret);
+        }
+        Ok(self)
+    }
+
+    /// Tells whether the page and the bot use sample prices.
+    pub(crate) fn is_demo(&self) -> bool {
+        matches!(self.quotes, Quotes::Sample)
+    }
+}
+
+/// Accounts live beside the messages where that is SQLite, so that one file is the whole server.
+fn accounts_beside(store: &Url) -> Url {
+    if store.is_sqlite() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
+}
+
+fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, None) => Ok(None),
+        _ => Err(ConfigError::HalfTls),
+    }
+}
+
+fn quotes(
+    demo: Option<bool>,
+    template: Option<String>,
+    key: Option<Secret>,
+    private: Option<bool>,
+) -> Result<Quotes, ConfigError> {
+    match (demo.unwrap_or_default(), template) {
+        (true, None) => Ok(Quotes::Sample),
+        (true, Some(_)) => Err(ConfigError::TwoQuoteSources),
+        (false, template) => Ok(Quotes::Service { template, key, private: private.unwrap_or_default() }),
+    }
+}
+
+/// Browsers send origins in lower case and without a slash at the end; anything else would never match.
+fn origin(text: String) -> Result<String, ConfigError> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = host.is_some_and(|host| {
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']) && !host.contains(char::is_uppercase)
+    });
+    if plain { Ok(text) } else { Err(ConfigError::Origin(text)) }
+}
+
+fn read_file(path: PathBuf) -> Result<Options, ConfigError> {
+    let text = read(&path)?;
+    toml::from_str(&text).map_err(|source| ConfigError::File { path, source: Box::new(source) })
+}
+
+fn read(path: &PathBuf) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })
+}
+
+/// Takes a secret from the environment, else from a file: what stands on a command line, everybody on the machine sees.
+fn secret(variable: &str, file: Option<&PathBuf>) -> Result<Option<Secret>, ConfigError> {
+    let (text, name) = match (env::var(variable), file) {
+        (Ok(text), _) => (text, variable.to_owned()),
+        (Err(_), Some(path)) => (read(path)?, path.display().to_string()),
+        (Err(_), None) => return Ok(None),
+    };
+    let text = text.trim();
+    if text.is_empty() { Err(ConfigError::EmptySecret(name)) } else { Ok(Some(Secret::new(text))) }
+}
+
+#[cfg(test)]
+mod tests;

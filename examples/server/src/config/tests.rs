@@ -1,0 +1,68 @@
+//! What options become. That flags win over the environment and it over the file is tested on the binary.
+#![allow(clippy::unwrap_used)]
+
+use clap::Parser;
+
+use super::*;
+
+fn resolve(flags: &[&str]) -> Result<Config, ConfigError> {
+    let command = Command::try_parse_from(["chat-server"].iter().chain(flags)).unwrap();
+    Config::resolve(command.options, None, None)
+}
+
+#[test]
+fn without_options_everything_stays_on_this_machine() {
+    let config = resolve(&[]).unwrap();
+    assert!(config.listen.ip().is_loopback() && config.admin.unwrap().ip().is_loopback());
+    assert_eq!(config.store.reveal(), config.accounts.reveal());
+    assert_eq!(config.drain_grace, Duration::from_secs(15));
+    assert!(!config.is_demo());
+}
+
+#[test]
+fn what_others_can_reach_needs_tls_or_a_proxy() {
+    for flags in [["--listen", "0.0.0.0:1"], ["--listen", "[::]:1"], ["--admin", "192.168.1.1:1"]] {
+        assert!(matches!(resolve(&flags), Err(ConfigError::Exposed(_))), "{flags:?}");
+        assert!(resolve(&[&flags[..], &["--behind-proxy"]].concat()).is_ok());
+        assert!(resolve(&[&flags[..], &["--tls-cert", "c", "--tls-key", "k"]].concat()).is_ok());
+    }
+    assert!(matches!(resolve(&["--tls-cert", "c"]), Err(ConfigError::HalfTls)));
+}
+
+#[test]
+fn accounts_stay_in_sqlite_wherever_the_messages_are() {
+    assert_eq!(resolve(&["--store", "postgres://h/d"]).unwrap().accounts.reveal(), "sqlite:accounts.db");
+    assert!(matches!(resolve(&["--accounts", "postgres://h/d"]), Err(ConfigError::AccountsUrl)));
+}
+
+#[test]
+fn an_origin_that_no_browser_sends_is_refused() {
+    assert!(resolve(&["--allowed-origin", "https://a.example,http://b.example:8080"]).is_ok());
+    for origin in ["*", "null", "a.example", "https://A.example", "https://a.example/", "https://*.example", "https://"]
+    {
+        assert!(matches!(resolve(&["--allowed-origin", origin]), Err(ConfigError::Origin(_))), "{origin}");
+    }
+}
+
+#[test]
+fn sample_prices_and_a_real_service_exclude_each_other() {
+    assert!(resolve(&["--demo"]).unwrap().is_demo());
+    assert!(!resolve(&["--demo=false", "--quote-url", "https://q.example/{code}"]).unwrap().is_demo());
+    assert!(matches!(resolve(&["--demo", "--quote-url", "https://q/{code}"]), Err(ConfigError::TwoQuoteSources)));
+}
+
+#[test]
+fn a_file_says_the_same_as_flags_and_unknown_keys_are_named() {
+    let text = "listen = '127.0.0.1:1'\nadmin = 'off'\ndrain-grace = '2s'\nallowed-origin = ['https://a.example']\ndemo = true";
+    let config = Config::resolve(toml::from_str(text).unwrap(), None, None).unwrap();
+    assert_eq!((config.listen.port(), config.admin, config.is_demo()), (1, None, true));
+    assert_eq!(config.drain_grace, Duration::from_secs(2));
+    let error = toml::from_str::<Options>("lisen = '127.0.0.1:1'").unwrap_err();
+    assert!(error.to_string().contains("`lisen`"), "{error}");
+}
+
+#[test]
+fn a_short_secret_is_refused() {
+    let short = Config::resolve(Options::default(), Some(Secret::new("hunter2")), None);
+    assert!(matches!(short, Err(ConfigError::ShortSecret)));
+}

@@ -1,0 +1,13 @@
+//! The server as people and operators meet it: the real binary, real sockets, a SQLite file in a temporary folder.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod accounts;
+mod bot;
+mod chat;
+mod limits;
+mod operators;
+mod options;
+mod page;
+mod server;
+mod socket;
+mod tls;

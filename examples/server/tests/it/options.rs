@@ -1,0 +1,105 @@
+//! Flags, environment and file.
+
+use std::process::Output;
+
+use crate::server::{Server, binary, file, run};
+
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn help_names_every_option_its_default_and_its_variable() {
+    let output = run(&["--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for word in [
+        "--listen",
+        "--admin",
+        "--store",
+        "--accounts",
+        "--tls-cert",
+        "--tls-key",
+        "--behind-proxy",
+        "--allowed-origin",
+        "--quote-url",
+        "--quote-key-file",
+        "--demo",
+        "--log-format",
+        "--log",
+        "--drain-grace",
+        "--session-days",
+        "--secret-file",
+        "--config",
+        "CHAT_LISTEN",
+        "CHAT_SECRET",
+        "127.0.0.1:8080",
+        "sqlite:chat.db",
+        "SIGTERM",
+    ] {
+        assert!(help.contains(word), "{word} is not in\n{help}");
+    }
+}
+
+#[test]
+fn nothing_that_others_can_reach_is_opened_without_tls_or_a_proxy() {
+    for flags in [["--listen", "0.0.0.0:0"], ["--admin", "0.0.0.0:0"], ["--listen", "[::]:0"]] {
+        let words = complaint(&run(&flags));
+        assert!(words.contains("--tls-cert") && words.contains("--behind-proxy"), "{words}");
+    }
+    drop(Server::start(&["--behind-proxy"]));
+}
+
+#[test]
+fn a_mistake_in_the_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, named) in
+        [("lisen = '127.0.0.1:1'", "lisen"), ("drain-grace = '15'", "15s"), ("listen = 8080", "listen")]
+    {
+        let path = file(&folder, "chat.toml", text);
+        let words = complaint(&run(&["--config", path.to_str().unwrap()]));
+        assert!(words.contains(named) && words.contains("chat.toml"), "{words}");
+    }
+    let words = complaint(&run(&["--config", "/nowhere/chat.toml"]));
+    assert!(words.contains("/nowhere/chat.toml"), "{words}");
+}
+
+/// The option that fails tells which place won: its text is in the complaint.
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "chat.toml", "listen = '0.0.0.0:1001'");
+    let start = |variable: Option<&str>, flag: &[&str]| {
+        let mut command = binary();
+        command.arg("--config").arg(&path).args(flag);
+        variable.map(|value| command.env("CHAT_LISTEN", value));
+        complaint(&command.output().unwrap())
+    };
+    assert!(start(None, &[]).contains("0.0.0.0:1001"));
+    assert!(start(Some("0.0.0.0:1002"), &[]).contains("0.0.0.0:1002"));
+    assert!(start(Some("0.0.0.0:1002"), &["--listen", "0.0.0.0:1003"]).contains("0.0.0.0:1003"));
+}
+
+#[test]
+fn secrets_are_read_from_files_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = file(&folder, "secret", "hunter2\n");
+    let words = complaint(&run(&["--secret-file", short.to_str().unwrap()]));
+    assert!(words.contains("16 bytes") && !words.contains("hunter2"), "{words}");
+    let flag = complaint(&run(&["--secret", "0123456789abcdef"]));
+    assert!(flag.contains("unexpected argument"), "{flag}");
+    let url =
+        complaint(&run(&["--store", "postgres://chat:hunter2@127.0.0.1:1/chat", "--accounts", "sqlite::memory:"]));
+    assert!(!url.contains("hunter2"), "{url}");
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_flag() {
+    let server = Server::start(&[]);
+    let taken = server.url.strip_prefix("http://").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let words = complaint(&run(&["--listen", taken, "--admin", "off", "--store", &store]));
+    assert!(words.contains(taken) && words.contains("--listen"), "{words}");
+}

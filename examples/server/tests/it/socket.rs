@@ -1,0 +1,104 @@
+//! A WebSocket of somebody who is logged in.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
+};
+
+use crate::server::{PATIENCE, Server, key};
+
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Connects and says hello.
+    pub async fn open(server: &Server, token: &str) -> Self {
+        let mut socket = Self::try_open(server, &[("authorization", &format!("Bearer {token}"))]).await.unwrap();
+        socket.say(json!({ "type": "hello", "ref": 1 })).await;
+        socket.hear("welcome").await;
+        socket
+    }
+
+    /// Connects with these headers, or returns the status that refused it.
+    pub async fn try_open(server: &Server, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let url = format!("{}/chat/ws", server.url.replacen("http", "ws", 1));
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "chat.v1.json".parse().unwrap());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        match connect_async(request).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub async fn say(&mut self, frame: Value) {
+        self.0.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    /// Posts a text to a room under a new key.
+    pub async fn post(&mut self, room: &str, text: &str) {
+        let body = json!({ "kind": "text", "text": text });
+        self.say(json!({ "type": "send", "ref": 2, "room": room, "key": key(), "body": body })).await;
+    }
+
+    /// Returns the next frame of this type and forgets those before it.
+    pub async fn hear(&mut self, kind: &str) -> Value {
+        loop {
+            match self.next(PATIENCE).await.unwrap_or_else(|| panic!("no {kind}")) {
+                Message::Text(text) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    if frame["type"] == kind {
+                        return frame;
+                    }
+                }
+                Message::Close(why) => panic!("closed instead of {kind}: {why:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns the next entry that says something.
+    pub async fn hear_text(&mut self) -> Value {
+        loop {
+            let entry = self.hear("entry").await;
+            if entry["body"]["kind"] == "text" {
+                return entry;
+            }
+        }
+    }
+
+    /// Returns the texts of all entries that come within this time.
+    pub async fn texts_within(&mut self, time: Duration) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(message) = self.next(time).await {
+            let Message::Text(text) = message else { continue };
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            if frame["type"] == "entry" && frame["body"]["kind"] == "text" {
+                texts.push(frame["body"]["text"].as_str().unwrap().to_owned());
+            }
+        }
+        texts
+    }
+
+    /// Waits for the server to close, and returns how.
+    pub async fn closed(mut self) -> Option<CloseFrame> {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.expect("still open") {
+                Some(Ok(Message::Close(why))) => return why,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
+    async fn next(&mut self, within: Duration) -> Option<Message> {
+        timeout(within, self.0.next()).await.ok()?.map(Result::unwrap)
+    }
+}

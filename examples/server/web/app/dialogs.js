@@ -1,0 +1,70 @@
+/** The few things that ask before they act. Each resolves to the answer, or to `null`. */
+
+import { el } from './dom.js';
+import { icon } from './icons.js';
+
+/** Asks for one line of text. */
+export function askText({ title, label, act }) {
+  const input = el('input', { type: 'text', required: true, maxLength: 4_000 });
+  return ask({ title, act, body: [el('label', { class: 'field' }, el('span', {}, label), input)], answer: () => input.value.trim() || null });
+}
+
+/** Asks what room to create; resolves to its description. */
+export function newRoom() {
+  const title = el('input', { type: 'text', required: true, maxLength: 100, placeholder: 'for example: Lunch' });
+  const open = el('input', { type: 'checkbox', checked: true });
+  const body = [
+    el('label', { class: 'field' }, el('span', {}, 'Name'), title),
+    el('label', { class: 'check' }, open, el('span', {}, 'Public: everybody can find and join it')),
+  ];
+  const answer = () => (title.value.trim() ? { title: title.value.trim(), visibility: open.checked ? 'public' : 'private' } : null);
+  return ask({ title: 'New room', act: 'Create room', body, answer });
+}
+
+/** Shows the public rooms; resolves to the id of the one to join. */
+export function browseRooms(page) {
+  let chosen = null;
+  const list = el('ul', { class: 'public-rooms' }, el('li', { class: 'empty' }, 'Loading…'));
+  const search = el('input', { type: 'search', placeholder: 'Search rooms', 'aria-label': 'Search rooms' });
+  const choose = (room, dialog) => {
+    chosen = room;
+    dialog.close('done');
+  };
+  let rooms = [];
+  const show = () => {
+    const wanted = search.value.trim().toLowerCase();
+    const found = rooms.filter(({ title, name }) => (title || name || '').toLowerCase().includes(wanted));
+    const rows = found.map((room) => roomRow(room, page, () => choose(room.room, list.closest('dialog'))));
+    list.replaceChildren(...(rows.length > 0 ? rows : [el('li', { class: 'empty' }, 'No public room is left to join.')]));
+  };
+  search.addEventListener('input', show);
+  page.chat.rooms({ which: 'public', limit: 200 }).then((all) => {
+    rooms = all.filter(({ room }) => !page.rooms.has(room));
+    show();
+  }, (error) => list.replaceChildren(el('li', { class: 'empty' }, error.message)));
+  return ask({ title: 'Public rooms', body: [search, list], answer: () => chosen });
+}
+
+function roomRow({ title, name, topic }, page, join) {
+  return el('li', {}, icon('hash'),
+    el('span', {}, el('strong', { dir: 'auto' }, title || name || 'Room without a name'), topic && el('small', {}, topic)),
+    el('button', { class: 'primary small', type: 'button', onclick: join }, 'Join'));
+}
+
+/** Shows a dialog; resolves when it closes. */
+function ask({ title, act, body, answer }) {
+  return new Promise((resolve) => {
+    const close = el('button', { class: 'icon-button', type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() }, icon('close'));
+    const form = el('form', { method: 'dialog', onsubmit: (event) => (event.preventDefault(), dialog.close('done')) },
+      el('header', {}, el('h2', {}, title), close), ...body,
+      act && el('footer', {}, el('button', { class: 'primary', type: 'submit' }, act)));
+    const dialog = el('dialog', {}, form);
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(dialog.returnValue === 'done' ? answer() : null);
+    });
+    dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

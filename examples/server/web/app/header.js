@@ -1,0 +1,30 @@
+/** The head of a room: what it is, and who is there. */
+
+import { el } from './dom.js';
+import { icon } from './icons.js';
+
+const KINDS = { public: 'Public room', private: 'Private room', direct: 'Private chat' };
+
+export class Header {
+  #title = el('h1', { dir: 'auto' });
+  #about = el('p');
+  #count = el('span');
+
+  constructor(page) {
+    this.page = page;
+    this.view = el('header', { class: 'room-head' },
+      el('button', { class: 'icon-button back', type: 'button', 'aria-label': 'Back to all rooms', onclick: () => page.open(null) }, icon('back')),
+      el('div', { class: 'room-title' }, this.#title, this.#about),
+      el('button', { class: 'quiet people-button', type: 'button', 'aria-label': 'Who is here', onclick: () => page.people.toggle() }, icon('people'), this.#count));
+  }
+
+  draw() {
+    const { room, who, online } = this.page;
+    this.view.hidden = !room;
+    if (!room) return;
+    const here = room.members.filter(({ user }) => online.get(user)).length;
+    this.#title.textContent = room.label(who.user);
+    this.#about.textContent = room.topic || KINDS[room.visibility] || '';
+    this.#count.textContent = room.members.length > 0 ? `${here} of ${room.members.length} here` : '';
+  }
+}

@@ -1,0 +1,126 @@
+/** One row of a timeline. */
+
+import { avatar, el } from './dom.js';
+import { icon } from './icons.js';
+import { dayName, moment, time } from './time.js';
+
+const REACTIONS = ['👍', '❤️', '😄', '🎉'];
+const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]/g;
+const ROLES = { member: 'a member', moderator: 'a moderator', owner: 'an owner' };
+
+/** Draws a row. */
+export function rowView(row, page) {
+  switch (row.type) {
+    case 'day': return el('li', { class: 'day' }, el('span', {}, dayName(row.at)));
+    case 'new': return el('li', { class: 'new-line' }, el('span', {}, 'New'));
+    case 'event': return el('li', { class: 'event', title: moment(row.entry.at) }, eventText(row.entry, page));
+    case 'note': return noteView(row.note, page);
+    default: return messageView(row, page);
+  }
+}
+
+function messageView({ message, first, draft, quoted }, page) {
+  const bot = message.author.startsWith('bot:');
+  const classes = ['message', first && 'first', bot && 'bot', message.author === page.who.user && 'own', draft && `draft ${draft.status}`];
+  return el('li', { class: classes.filter(Boolean).join(' '), tabIndex: -1, dataset: message.seq ? { seq: message.seq } : {} },
+    el('span', { class: 'side' }, first ? avatar(message.author, message.name) : timeView(message)),
+    el('div', { class: 'content' },
+      first && el('div', { class: 'by' },
+        el('strong', { dir: 'auto' }, message.name || message.author),
+        bot && el('span', { class: 'badge bot-badge' }, 'bot'),
+        timeView(message)),
+      message.body.reply_to && quoteView(quoted, message.body.reply_to, page),
+      textView(message),
+      reactionsView(message, page),
+      draft && draftView(draft, page)),
+    !draft && !message.folded?.deleted && toolsView(message, page));
+}
+
+const timeView = ({ at }) => el('time', { title: moment(at) }, time(at));
+
+function textView({ body, folded }) {
+  if (folded?.deleted) return el('p', { class: 'text deleted' }, 'Message deleted');
+  return el('p', { class: 'text', dir: 'auto' }, ...linked(body.text ?? ''),
+    folded?.edited && el('small', { class: 'edited', title: `edited ${moment(folded.edited)}` }, ' (edited)'));
+}
+
+/** Makes web addresses clickable; nothing else in a text has a meaning. */
+function linked(text) {
+  const parts = [];
+  let end = 0;
+  for (const found of text.matchAll(LINK)) {
+    parts.push(text.slice(end, found.index));
+    parts.push(el('a', { href: found[0], target: '_blank', rel: 'noopener noreferrer' }, found[0]));
+    end = found.index + found[0].length;
+  }
+  parts.push(text.slice(end));
+  return parts.filter((part) => part !== '');
+}
+
+function quoteView(quoted, seq, page) {
+  const text = !quoted ? 'an earlier message' : quoted.folded?.deleted ? 'Message deleted' : quoted.body.text;
+  return el('button', { class: 'quote', type: 'button', onclick: () => page.timeline.show(seq) },
+    icon('reply'), quoted && el('strong', {}, quoted.name), el('span', { dir: 'auto' }, text));
+}
+
+function reactionsView(message, page) {
+  const reactions = message.folded?.reactions ?? [];
+  if (reactions.length === 0) return null;
+  return el('div', { class: 'reactions' }, reactions.map(({ emoji, users }) =>
+    el('button', {
+      type: 'button', class: 'reaction', title: users.join(', '),
+      'aria-pressed': `${users.includes(page.who.user)}`, onclick: () => page.react(message, emoji),
+    }, emoji, el('span', {}, `${users.length}`))));
+}
+
+function toolsView(message, page) {
+  const own = message.author === page.who.user;
+  const tool = (name, label, act) =>
+    el('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick: act }, icon(name));
+  return el('div', { class: 'tools', role: 'group', 'aria-label': 'Message' },
+    REACTIONS.slice(0, 3).map((emoji) => el('button', { type: 'button', class: 'icon-button', 'aria-label': `React ${emoji}`, onclick: () => page.react(message, emoji) }, emoji)),
+    tool('reply', 'Reply', () => page.composer.reply(message)),
+    own && tool('pen', 'Edit', () => page.composer.edit(message)),
+    own && tool('bin', 'Delete', () => confirm('Delete this message?') && page.remove(message)));
+}
+
+function draftView(draft, page) {
+  if (draft.status !== 'refused') return el('small', { class: 'state' }, icon('clock'), 'sending');
+  const drop = () => {
+    page.room?.pending.delete(draft.key);
+    page.redraw();
+  };
+  const again = () => {
+    drop();
+    page.composer.fill(draft.body.text);
+  };
+  return el('small', { class: 'state failed' }, `Not sent: ${draft.error.message}. `,
+    el('button', { class: 'link', type: 'button', onclick: again }, 'Change it'), ' ',
+    el('button', { class: 'link', type: 'button', onclick: drop }, 'Discard'));
+}
+
+function noteView(note, page) {
+  const drop = () => {
+    const { notes } = page.room;
+    notes.splice(notes.indexOf(note), 1);
+    page.redraw();
+  };
+  return el('li', { class: `note ${note.kind}` },
+    el('span', { class: 'note-head' }, icon('eye'), note.who ? `${note.who.replace(/^bot:/, '')} · ` : '', 'only you see this'),
+    el('p', { class: 'text', dir: 'auto' }, note.kind === 'command' ? `You used ${note.text}` : note.text),
+    el('button', { class: 'icon-button', type: 'button', 'aria-label': 'Dismiss', onclick: drop }, icon('close')));
+}
+
+function eventText({ author, name, body }, page) {
+  const who = name || author;
+  const known = (user) => page.room?.members.find((member) => member.user === user)?.name ?? user;
+  if (body.kind === 'room') {
+    if (body.change === 'created') return `${who} created the room`;
+    if (body.title !== undefined) return `${who} named the room “${body.title}”`;
+    return body.topic === undefined ? `${who} changed the room` : `${who} set the topic: ${body.topic}`;
+  }
+  const self = body.user === author;
+  if (body.change === 'join') return self ? `${who} joined` : `${who} added ${known(body.user)}`;
+  if (body.change === 'leave') return self ? `${who} left` : `${who} removed ${known(body.user)}`;
+  return `${who} made ${known(body.user)} ${ROLES[body.role] ?? body.role}`;
+}

@@ -1,0 +1,65 @@
+/** Who is in the room, and who of them is here now. */
+
+import { avatar, el, reconcile } from './dom.js';
+import { askText } from './dialogs.js';
+import { icon } from './icons.js';
+
+export class People {
+  #list = el('ul', { class: 'members' });
+  #add = el('button', { class: 'quiet', type: 'button' }, icon('plus'), 'Add someone');
+  #leave = el('button', { class: 'quiet', type: 'button' }, icon('leave'), 'Leave room');
+  #open = false;
+
+  constructor(page) {
+    this.page = page;
+    this.view = el('aside', { class: 'people', 'aria-label': 'Members' },
+      el('header', {}, el('h2', {}, 'Members'),
+        el('button', { class: 'icon-button', type: 'button', 'aria-label': 'Close', onclick: () => this.toggle(false) }, icon('close'))),
+      this.#list, el('footer', {}, this.#add, this.#leave));
+    this.#add.addEventListener('click', () => this.#addSomeone());
+    this.#leave.addEventListener('click', () => page.leave());
+  }
+
+  toggle(open = !this.#open) {
+    this.#open = open;
+    this.draw();
+  }
+
+  draw() {
+    const { room } = this.page;
+    this.view.hidden = !room || !this.#open;
+    if (!room) return;
+    const direct = room.visibility === 'direct';
+    this.#add.hidden = direct || (room.visibility !== 'public' && room.role === 'member');
+    this.#leave.hidden = direct;
+    const here = ({ user }) => (this.page.online.get(user) ? 0 : 1);
+    const members = [...room.members].sort((a, b) => here(a) - here(b) || a.name.localeCompare(b.name));
+    reconcile(this.#list, members.map((member) => this.#row(member)));
+  }
+
+  #row({ user, name, role }) {
+    const { who, online } = this.page;
+    const here = Boolean(online.get(user));
+    const make = () => el('li', { class: here ? 'here' : '' },
+      avatar(user, name, 'small'),
+      el('span', { class: 'member-name' },
+        el('strong', { dir: 'auto' }, name, user === who.user && el('small', {}, ' (you)')),
+        el('small', {}, here ? 'here now' : 'away', role === 'member' ? '' : ` · ${role}`)),
+      user !== who.user && !user.startsWith('bot:') &&
+        el('button', { class: 'icon-button', type: 'button', title: `Write to ${name}`, 'aria-label': `Write to ${name}`, onclick: () => this.#write(user, name) }, icon('send')));
+    return { key: user, stamp: `${name} ${role} ${here}`, make };
+  }
+
+  async #write(user, name) {
+    const known = [...this.page.rooms.values()].find((room) =>
+      room.visibility === 'direct' && room.members.some((member) => member.user === user));
+    if (known) return this.page.open(known.id);
+    const text = await askText({ title: `Write to ${name}`, label: 'Message', act: 'Send' });
+    if (text) await this.page.write(user, text);
+  }
+
+  async #addSomeone() {
+    const user = await askText({ title: 'Add someone', label: 'User name', act: 'Add' });
+    if (user) await this.page.add(user);
+  }
+}

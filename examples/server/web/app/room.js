@@ -1,0 +1,169 @@
+/** One room as the page knows it: what is loaded of its log, what is on its way, what only this user sees. */
+
+/** Messages kept of a room; older ones are read again when somebody scrolls up to them. */
+const KEPT_MAX = 1_000;
+const KEPT = 400;
+/** Notes kept of a room: answers for this user's eyes only. */
+const NOTES_MAX = 50;
+
+/** What a page of history holds. */
+export const PAGE = 50;
+
+export class Room {
+  /** Messages and events, by rising seq; what lies between the first and the last is complete. */
+  messages = [];
+  /** Drafts that are not in `messages` yet, by key. */
+  pending = new Map();
+  notes = [];
+  /** Who types: user → { name, until }. */
+  typing = new Map();
+  members = [];
+  loaded = false;
+  /** Nothing is older than the first of `messages`. */
+  complete = false;
+  /** The read mark when the room was opened: where "new" begins. */
+  newFrom = null;
+  #changes = [];
+  #counted = 0;
+
+  constructor(summary) {
+    this.id = summary.room;
+    this.update(summary);
+  }
+
+  /** Takes what a list of rooms says; the server's count of what is unread wins. */
+  update(summary) {
+    const { title, name, topic, visibility, role, head, read, unread, active, last } = summary;
+    Object.assign(this, { name, topic, visibility, role, read, unread, active });
+    this.title = title || this.title || name || '';
+    this.head = Math.max(this.head ?? 0, head);
+    if (last && last.seq >= (this.last?.seq ?? 0)) this.last = last;
+    this.#counted = Math.max(this.#counted, head);
+  }
+
+  /** Forgets what is loaded; it is of another log, or has a hole. */
+  forget() {
+    this.messages = [];
+    this.#changes = [];
+    this.loaded = false;
+    this.complete = false;
+  }
+
+  /** Takes a live entry. */
+  take(entry, me) {
+    this.head = Math.max(this.head, entry.seq);
+    this.active = Math.max(this.active, entry.at);
+    if (entry.author === me) this.pending.delete(entry.key);
+    this.typing.delete(entry.author);
+    if (entry.body.kind === 'room') this.#roomChange(entry.body);
+    if (isChange(entry)) {
+      this.#changes.push(entry);
+      this.#changes.splice(0, this.#changes.length - PAGE);
+      this.#fold(entry);
+    } else if (isMessage(entry)) {
+      this.last = entry;
+      if (entry.author !== me && entry.seq > this.#counted) this.unread += 1;
+    }
+    this.#counted = Math.max(this.#counted, entry.seq);
+    if (this.loaded && isShown(entry)) this.#insert({ ...entry, version: 0 });
+  }
+
+  /** Takes a page of history; `asked` is the position it was asked before. */
+  merge(entries, asked) {
+    const known = new Set(this.messages.map(({ seq }) => seq));
+    const older = entries.filter(({ seq }) => !known.has(seq)).map((entry) => ({ ...entry, version: 0 }));
+    this.messages = [...older, ...this.messages].sort((a, b) => a.seq - b.seq);
+    for (const { key } of entries) this.pending.delete(key);
+    // An edit can overtake the answer that was read before it.
+    if (!asked) for (const change of this.#changes) this.#fold(change);
+    this.loaded = true;
+    if (entries.length < PAGE) this.complete = true;
+  }
+
+  /** Drops old messages of a long-lived page; the reader is at the other end. */
+  trim() {
+    if (this.messages.length <= KEPT_MAX) return;
+    this.messages.splice(0, this.messages.length - KEPT);
+    this.complete = false;
+  }
+
+  /** Follows one of this user's own drafts. */
+  draft(draft) {
+    const known = draft.seq && this.messages.some(({ seq }) => seq === draft.seq);
+    if (draft.status === 'waiting' || (draft.status === 'stored' && !known)) this.pending.set(draft.key, draft);
+    else if (draft.status !== 'refused') this.pending.delete(draft.key);
+  }
+
+  /** Adds a note that only this user sees, behind what is there now. */
+  note(kind, text, who) {
+    const after = this.messages.at(-1)?.seq ?? 0;
+    this.notes.push({ id: crypto.randomUUID?.() ?? `${Math.random()}`, kind, text, who, after, at: Date.now() });
+    this.notes.splice(0, this.notes.length - NOTES_MAX);
+  }
+
+  /** Marks everything as read; returns the mark, or `null` if nothing changed. */
+  markRead() {
+    if (this.unread === 0 && this.read >= this.head) return null;
+    this.unread = 0;
+    this.read = this.head;
+    return this.read;
+  }
+
+  /** Tells how the room is called here. */
+  label(me) {
+    if (this.title) return this.title;
+    const others = this.members.filter(({ user }) => user !== me).map(({ name }) => name);
+    return others.join(', ') || (this.visibility === 'direct' ? 'Private chat' : 'Room without a name');
+  }
+
+  #roomChange({ change, title, topic }) {
+    if (change !== 'set') return;
+    if (title !== undefined) this.title = title;
+    if (topic !== undefined) this.topic = topic;
+  }
+
+  #insert(message) {
+    const last = this.messages.at(-1);
+    if (!last || message.seq > last.seq) this.messages.push(message);
+    else if (!this.messages.some(({ seq }) => seq === message.seq)) {
+      this.messages.push(message);
+      this.messages.sort((a, b) => a.seq - b.seq);
+    }
+  }
+
+  #fold(change) {
+    const message = this.messages.find(({ seq }) => seq === change.body.target);
+    if (!message || message.folded?.deleted || !isMessage(message)) return;
+    const folded = { ...message.folded };
+    if (change.body.kind === 'edit') {
+      message.body = { ...message.body, text: change.body.text };
+      folded.edited = change.at;
+    } else if (change.body.kind === 'delete') {
+      message.body = { kind: message.body.kind, text: '' };
+      Object.assign(folded, { deleted: true, reactions: [] });
+    } else {
+      folded.reactions = react(folded.reactions ?? [], change);
+    }
+    message.folded = folded;
+    message.version += 1;
+    if (this.last?.seq === message.seq) this.last = message;
+  }
+}
+
+/** Tells whether an entry is something that people write: a text, or an application's own kind. */
+export const isMessage = ({ body }) => body.kind === 'text' || body.kind.includes('.');
+
+const isChange = ({ body }) => body.kind === 'edit' || body.kind === 'delete' || body.kind === 'react';
+
+const isShown = (entry) => isMessage(entry) || entry.body.kind === 'member' || entry.body.kind === 'room';
+
+function react(reactions, { author, body }) {
+  const rest = reactions.map(({ emoji, users }) =>
+    (emoji === body.emoji ? { emoji, users: users.filter((user) => user !== author) } : { emoji, users }));
+  if (body.on) {
+    const same = rest.find(({ emoji }) => emoji === body.emoji);
+    if (same) same.users = [...same.users, author];
+    else rest.push({ emoji: body.emoji, users: [author] });
+  }
+  return rest.filter(({ users }) => users.length > 0);
+}

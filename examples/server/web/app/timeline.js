@@ -1,0 +1,114 @@
+/** The messages of a room: keeps its place while the past is added above, and its end in view while it is. */
+
+import { el, reconcile } from './dom.js';
+import { icon } from './icons.js';
+import { rows } from './items.js';
+import { rowView } from './message.js';
+
+/** So near to the top, older messages are read. */
+const AHEAD_PX = 400;
+/** So near to the end counts as at the end. */
+const SLACK_PX = 40;
+
+export class Timeline {
+  #top = el('div', { class: 'timeline-top' });
+  #rows = el('ol', { class: 'rows' });
+  #jump = el('button', { class: 'jump', type: 'button', hidden: true }, icon('down'), 'Latest messages');
+  #welcome = welcomeView();
+  #typing = el('div', { class: 'typing', 'aria-live': 'polite' });
+  #scroller = el('div', { class: 'scroller', tabIndex: 0, role: 'log', 'aria-label': 'Messages' }, this.#top, this.#rows);
+  #shown = null;
+  atEnd = true;
+
+  constructor(page) {
+    this.page = page;
+    this.view = el('section', { class: 'timeline' }, this.#welcome, this.#scroller, this.#jump, this.#typing);
+    this.#scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    this.#jump.addEventListener('click', () => this.toEnd());
+    new ResizeObserver(() => this.atEnd && this.toEnd()).observe(this.#scroller);
+  }
+
+  draw() {
+    const { room, who } = this.page;
+    this.#welcome.hidden = Boolean(room);
+    this.#scroller.hidden = !room;
+    if (!room) {
+      this.#shown = null;
+      this.#jump.hidden = true;
+      this.#typing.textContent = '';
+      return;
+    }
+    const fresh = this.#shown !== room;
+    const place = fresh || this.atEnd ? null : this.#place();
+    this.#shown = room;
+    this.#top.textContent = topText(room);
+    reconcile(this.#rows, rows(room, who).map((row) => ({ ...row, make: () => rowView(row, this.page) })));
+    if (place) this.#putBack(place);
+    else this.toEnd();
+    this.#typing.textContent = typingText(room);
+    this.#jump.hidden = this.atEnd;
+    this.#fill();
+  }
+
+  toEnd() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.atEnd = true;
+    this.#jump.hidden = true;
+    this.page.look();
+  }
+
+  /** Shows a message that is loaded, and points at it. */
+  show(seq) {
+    const node = this.#rows.querySelector(`[data-seq="${seq}"]`);
+    if (!node) return;
+    node.scrollIntoView({ block: 'center' });
+    node.classList.remove('flash');
+    void node.offsetWidth; // lets the animation begin anew
+    node.classList.add('flash');
+  }
+
+  /** Returns the first message in view and where it stands; the name of a day moves up with what is put before it. */
+  #place() {
+    const { top } = this.#scroller.getBoundingClientRect();
+    const node = [...this.#rows.querySelectorAll('.message')].find((row) => row.getBoundingClientRect().bottom > top);
+    return node && { key: node.dataset.key, top: node.getBoundingClientRect().top };
+  }
+
+  /** Scrolls so that the row stands where it stood; it may have been drawn anew under the same key. */
+  #putBack({ key, top }) {
+    const node = [...this.#rows.children].find((row) => row.dataset.key === key);
+    if (node) this.#scroller.scrollTop += node.getBoundingClientRect().top - top;
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    this.atEnd = scrollHeight - scrollTop - clientHeight < SLACK_PX;
+    this.#jump.hidden = this.atEnd;
+    if (this.atEnd) this.page.look();
+    this.#fill();
+  }
+
+  /** Reads on while the top is in or near view. */
+  #fill() {
+    if (this.#scroller.scrollTop < AHEAD_PX) this.page.older();
+  }
+}
+
+function topText(room) {
+  if (!room.loaded) return 'Loading…';
+  return room.complete ? 'This is the beginning.' : 'Loading earlier messages…';
+}
+
+function typingText(room) {
+  const now = Date.now();
+  const names = [...room.typing.values()].filter(({ until }) => until > now).map(({ name }) => name);
+  if (names.length === 0) return '';
+  if (names.length > 3) return 'Several people are typing…';
+  return `${new Intl.ListFormat('en', { type: 'conjunction' }).format(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
+}
+
+function welcomeView() {
+  return el('div', { class: 'welcome' },
+    el('h2', {}, 'Pick a room'),
+    el('p', {}, 'Choose one on the left, browse the public ones, or start your own.'));
+}
