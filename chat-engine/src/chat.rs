@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use chat_core::{
-    Authenticator, Broker, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence, Store,
-    WorkQueue,
+    Authenticator, Broker, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence, RemoteCommand,
+    Store, WorkQueue,
 };
 #[cfg(feature = "axum")]
 use chat_transport_ws::{WsConfig, WsServer};
@@ -44,6 +44,7 @@ impl Chat {
             broker: None,
             presence: None,
             queue: None,
+            remote: Vec::new(),
             #[cfg(feature = "axum")]
             ws: WsConfig::default(),
         }
@@ -118,6 +119,7 @@ pub struct ChatBuilder {
     broker: Option<Source<dyn Broker>>,
     presence: Option<Source<dyn Presence>>,
     queue: Option<Source<dyn WorkQueue>>,
+    remote: Vec<(String, String)>,
     #[cfg(feature = "axum")]
     ws: WsConfig,
 }
@@ -169,10 +171,12 @@ impl ChatBuilder {
         self.engine(|engine| engine.command(name, help, command))
     }
 
-    /// Adds a slash command that a bot carries out wherever it consumes the same [queue](Self::queue).
+    /// Adds a slash command that a [`BotRunner`](chat_core::BotRunner) carries out, wherever it consumes the same
+    /// [queue](Self::queue). To check arguments here, give a [`RemoteCommand`] to [`command`](Self::command) instead.
     #[must_use]
-    pub fn remote_command(self, name: &str, help: &str) -> Self {
-        self.engine(|engine| engine.remote_command(name, help))
+    pub fn remote_command(mut self, name: &str, help: &str) -> Self {
+        self.remote.push((name.to_owned(), help.to_owned()));
+        self
     }
 
     /// Signs what nodes and workers tell each other; at least 16 bytes, the same on all nodes.
@@ -208,8 +212,9 @@ impl ChatBuilder {
             Some(queue) => Some(queue.open(open::queue).await?),
             None => None,
         };
-        if let Some(queue) = &queue {
-            engine = engine.queue(queue.clone());
+        for (name, help) in self.remote {
+            let Some(queue) = queue.clone() else { return Err(OpenError::QueueMissing { command: name }) };
+            engine = engine.command(&name, &help, RemoteCommand::new(queue));
         }
         let engine = engine.build().await?;
         Ok(Chat {

@@ -40,6 +40,12 @@ pub enum OpenError {
         /// Why not.
         source: StoreError,
     },
+    /// A command is carried out over a queue, and there is none.
+    #[error("the command `{command}` needs a queue: ChatBuilder::queue")]
+    QueueMissing {
+        /// The command's name.
+        command: String,
+    },
     /// The parts do not make an engine.
     #[error("the engine cannot be started")]
     Build(#[from] BuildError),

@@ -4,7 +4,7 @@
 //! runs inside your process; with nothing but SQLite it needs nothing installed.
 //!
 //! ```
-//! use chat_engine::{Chat, Draft, Hub, Identity, Page, Room, RoomSpec, UserId};
+//! use chat_engine::{Chat, Draft, Hub, Identity, Page, RoomSpec, UserId};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,6 +42,7 @@
 //! | make a send that can be repeated | [`Key`], [`Draft`] |
 //! | decide who may do what, and moderate | [`Policy`] |
 //! | add a slash command | [`Command`] |
+//! | let it be carried out by workers elsewhere | [`RemoteCommand`], [`BotRunner`] |
 //! | accept tokens instead of a login of the host's | [`Authenticator`] |
 //! | keep logs somewhere else | [`chat_core::store`] |
 //! | join nodes over another broker | [`chat_core::broker`] |
@@ -61,12 +62,15 @@ mod url;
 pub use chat::{Chat, ChatBuilder};
 pub use chat_core;
 pub use chat_core::{
-    Action, Authenticator, Body, CatchUp, Code, Command, CommandError, Cursor, Draft, Engine, Entry, EntryId, Event,
-    Hub, HubError, Identity, Invocation, Key, Kind, Limits, LocalHub, Member, Members, Outgoing, Page, Policy, Posted,
-    Reply, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start, Text, Timestamp, UserId, Visibility,
+    Action, Authenticator, Body, BotRunner, CatchUp, Code, Command, CommandError, Cursor, Draft, Engine, Entry,
+    EntryId, Event, Hub, HubError, Identity, Invocation, Key, Kind, Limits, LocalHub, Member, Members, Outgoing, Page,
+    Policy, Posted, RemoteCommand, Reply, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start, Text,
+    Timestamp, UserId, Visibility,
 };
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
 pub use open::Part;
+#[cfg(feature = "axum")]
+pub use router::{Failure, Json};
 pub use source::Source;

@@ -47,6 +47,11 @@ impl fmt::Display for Part {
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => match chat_store_sql::SqlStore::open(url.as_str()).await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
+        },
         scheme => Err(OpenError::unknown(Part::Store, scheme)),
     }
 }

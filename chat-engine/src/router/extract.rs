@@ -1,5 +1,7 @@
 //! Reads the parts of a request; what cannot be read is answered in our own words and never repeated.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams, Request},
@@ -7,9 +9,13 @@ use axum::{
 };
 use chat_core::{Code, Identity, LocalHub, RoomId, UserId, protocol::parts::too_deep};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::failure::Failure;
 use crate::Chat;
+
+/// A body fits in a frame, so it takes a round trip or two; who sends a byte a second is not waited for.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Is who asks, as the host's extractor said.
 #[derive(Clone, Debug)]
@@ -83,12 +89,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Is a JSON body.
+/// Is a JSON body, read as all routes of the chat read theirs: one object, of the right content type, complete in time.
+/// What cannot be read is answered in our own words, and none of it is repeated.
 ///
 /// The content type must say so. That keeps other sites out, too: a browser sends JSON across origins only after
 /// asking whether it may.
 #[derive(Clone, Debug)]
-pub(super) struct Json<T>(pub(super) T);
+pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Failure;
@@ -97,7 +104,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !is_json(request.headers()) {
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json"));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        let read = timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
+        let read = read.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?;
+        let bytes = read.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
             _ => Failure::invalid("the body cannot be read"),
         })?;

@@ -9,21 +9,24 @@ use serde_json::{Value, json};
 
 use super::answer;
 
-/// Is an error on its way to an HTTP client.
+/// Is an error on its way to an HTTP client, in the shape that all routes of the chat answer in.
+///
+/// A host that wants its own routes to answer alike returns it from its handlers; everything that becomes a
+/// [`HubError`] becomes one of these.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     status: StatusCode,
     error: HubError,
 }
 
 impl Failure {
     /// Answers with a status of HTTP's own, where the code alone says too little.
-    pub(super) fn new(status: StatusCode, message: &'static str) -> Self {
+    pub fn new(status: StatusCode, message: &'static str) -> Self {
         Self { status, error: HubError::new(Code::Invalid, message) }
     }
 
     /// Says that a request is malformed, without repeating any of it.
-    pub(super) fn invalid(message: &'static str) -> Self {
+    pub fn invalid(message: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 }

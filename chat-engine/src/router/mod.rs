@@ -25,7 +25,8 @@ use chat_core::{
     protocol::{self, ServerFrame},
 };
 
-use self::{extract::Caller, failure::Failure};
+use self::extract::Caller;
+pub use self::{extract::Json, failure::Failure};
 use crate::Chat;
 
 /// Is what every route answers.

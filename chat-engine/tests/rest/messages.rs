@@ -1,6 +1,8 @@
 //! Posting and reading back.
 
-use chat_engine::{Chat, CommandError, Invocation, Reply, RoomId, UserId};
+use std::time::Duration;
+
+use chat_engine::{BotRunner, Chat, CommandError, Invocation, Reply, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -112,6 +114,27 @@ async fn a_command_is_accepted_and_not_stored() {
     site.say("ann", &room, "/rol").await.expect_error(400, "unknown_command");
     let history = site.get("ann", &format!("{room}/messages")).await.expect(200);
     assert!(texts(&history).is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_on_the_queue_answers_a_remote_command() {
+    let site = Site::of(Chat::builder().queue("memory:").remote_command("echo", "says it again"), None).await;
+    let echo = |call: Invocation| async move { Ok(Reply::Say(call.args.join(" "))) };
+    let worker = BotRunner::new(site.chat.queue().unwrap().clone()).command("echo", echo);
+    let worker = tokio::spawn(worker.run(std::future::pending()));
+    let room = site.public("ann", "open").await;
+    site.say("ann", &room, "/echo=hello").await.expect(202);
+    let answered = async {
+        loop {
+            let history = site.get("ann", &format!("{room}/messages")).await.expect(200);
+            if texts(&history) == ["hello"] {
+                return history["entries"][0]["author"].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(10), answered).await.unwrap(), "bot:echo");
+    worker.abort();
 }
 
 fn texts(history: &Value) -> Vec<&str> {

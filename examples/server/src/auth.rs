@@ -2,13 +2,14 @@
 
 use axum::{
     extract::{FromRequestParts, Request},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use chat_core::{Code, Identity};
+use chat_engine::Failure;
 
-use crate::{app::App, fault::Fault};
+use crate::app::App;
 
 /// The cookie with the token. Scripts cannot read it, and no other site's request carries it.
 const COOKIE: &str = "chat_session";
@@ -21,9 +22,9 @@ pub(crate) struct LoggedIn {
 }
 
 impl FromRequestParts<App> for LoggedIn {
-    type Rejection = Fault;
+    type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let (token, from_cookie) = token(&parts.headers).ok_or(Code::Unauthenticated)?;
         // A browser adds the cookie to whatever request a page makes; a bearer token was put there on purpose.
         let is_judged = opens_socket(parts) || from_cookie && changes_something(parts);
@@ -81,7 +82,7 @@ pub(crate) async fn refuse_token_in_query(request: Request, next: Next) -> Respo
     let query = request.uri().query().unwrap_or_default();
     let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     if names.any(|name| name == "token" || name == "access_token") {
-        return Fault::with_status(StatusCode::BAD_REQUEST, "a token does not belong in a URL").into_response();
+        return Failure::invalid("a token does not belong in a URL").into_response();
     }
     next.run(request).await
 }

@@ -1,7 +1,12 @@
-//! The stock bot in this process: the same queue, ticket and worker that it has as a process of its own.
+//! The stock bot in this process: the same command, queue and worker that it has as a process of its own.
 
-use std::io;
+use std::{io, sync::Arc};
 
+use chat_core::{
+    WorkQueue,
+    command::{BotRunner, RemoteCommand},
+    memory::MemoryQueue,
+};
 use chat_engine::ChatBuilder;
 use stock_bot::{QuoteSource, SampleServer, SourceConfig, SourceError, StockCommand, command, sample};
 
@@ -16,10 +21,20 @@ pub(crate) enum BotError {
     Sample(#[from] io::Error),
 }
 
-/// Adds `/stock` to a chat.
+/// Adds `/stock` to a chat, and starts the worker that carries it out.
 pub(crate) async fn add(chat: ChatBuilder, config: &Config) -> Result<ChatBuilder, BotError> {
-    let source = QuoteSource::new(source(&config.quotes).await?)?;
-    Ok(chat.command(command::NAME, command::HELP, StockCommand::new(source)))
+    let work = StockCommand::new(QuoteSource::new(source(&config.quotes).await?)?);
+    let queue: Arc<dyn WorkQueue> = Arc::new(MemoryQueue::new());
+    let worker = BotRunner::new(queue.clone()).command(command::NAME, work);
+    // It ends with the process: a draining server still waits for the answers to what it has accepted.
+    let working = worker.run(std::future::pending());
+    tokio::spawn(async move {
+        if let Err(error) = working.await {
+            tracing::error!(%error, "the stock bot does not work");
+        }
+    });
+    let asked = RemoteCommand::new(queue).check(StockCommand::check);
+    Ok(chat.command(command::NAME, command::HELP, asked))
 }
 
 async fn source(quotes: &Quotes) -> Result<SourceConfig, BotError> {

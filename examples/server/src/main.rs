@@ -24,7 +24,6 @@ mod auth;
 mod bot;
 mod client;
 mod config;
-mod fault;
 mod serve;
 mod signals;
 mod telemetry;

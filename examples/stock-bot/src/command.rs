@@ -1,6 +1,6 @@
 //! The slash command `/stock=CODE`, wherever it is carried out: in the chat server or by a worker elsewhere.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use async_trait::async_trait;
 use chat_core::{Command, CommandError, Invocation, Reply};
@@ -27,10 +27,13 @@ impl StockCommand {
         Self { source }
     }
 
+    /// Checks arguments without asking anybody: for the server, so that no job is made of a slip of the keyboard.
+    pub fn check(call: &Invocation) -> Result<(), Cow<'static, str>> {
+        read(&call.args).map(drop)
+    }
+
     async fn answer(&self, args: &[String]) -> Result<Reply, CommandError> {
-        let [typed] = args else { return Err(CommandError::Usage(HELP.into())) };
-        let code: StockCode =
-            typed.parse().map_err(|error: InvalidCode| CommandError::Usage(error.to_string().into()))?;
+        let code = read(args).map_err(CommandError::Usage)?;
         match self.source.quote(&code).await {
             Ok(quote) => Ok(Reply::Say(quote.to_string())),
             Err(refusal) => {
@@ -39,6 +42,11 @@ impl StockCommand {
             }
         }
     }
+}
+
+fn read(args: &[String]) -> Result<StockCode, Cow<'static, str>> {
+    let [typed] = args else { return Err(HELP.into()) };
+    typed.parse().map_err(|error: InvalidCode| error.to_string().into())
 }
 
 #[async_trait]

@@ -22,11 +22,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Asks the quote service for each code and prints what the bot would say
-    Quote(Quote),
+    Quote(Ask),
 }
 
 #[derive(Args)]
-struct Quote {
+struct Ask {
     /// The codes, like AAPL.US
     #[arg(required = true)]
     codes: Vec<StockCode>,
@@ -48,8 +48,8 @@ struct Quote {
 async fn main() -> ExitCode {
     // Fails only if there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Cli { task: Task::Quote(quote) } = Cli::parse();
-    match quote.run().await {
+    let Cli { task: Task::Quote(ask) } = Cli::parse();
+    match ask.run().await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
     }
 }
 
-impl Quote {
+impl Ask {
     /// Prints one sentence per code; `false` if one of them is a refusal. The cause goes to stderr.
     async fn run(self) -> Result<bool, Failure> {
         let config = if self.sample { start_sample().await? } else { self.config()? };

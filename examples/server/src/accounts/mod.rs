@@ -9,7 +9,7 @@ mod token;
 use std::{net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
-use chat_core::{Authenticator, Clock, Code, Identity, Timestamp, UserId, engine::SystemClock};
+use chat_core::{Authenticator, Clock, Code, HubError, Identity, Timestamp, UserId, engine::SystemClock};
 
 use crate::config::Secret;
 
@@ -42,6 +42,24 @@ pub(crate) enum AccountError {
     Store(#[from] sqlx::Error),
     #[error("this machine has no random numbers")]
     Random(#[from] getrandom::Error),
+}
+
+/// What of it the person who asked is told.
+impl From<AccountError> for HubError {
+    fn from(error: AccountError) -> Self {
+        let code = match &error {
+            AccountError::Name(_) | AccountError::Password(_) => Code::InvalidBody,
+            AccountError::Taken => Code::Conflict,
+            AccountError::Wrong => Code::Unauthenticated,
+            AccountError::TooMany(wait) => return Self::new(Code::RateLimited, error.to_string()).after(*wait),
+            AccountError::Hash(_) => Code::Retry,
+            AccountError::Store(_) | AccountError::Random(_) => {
+                tracing::error!(?error, "accounts failed");
+                return Code::Retry.into();
+            }
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 /// Is somebody who wants an account.

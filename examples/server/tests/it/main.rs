@@ -1,5 +1,6 @@
 //! The server as people and operators meet it: the real binary, real sockets, a SQLite file in a temporary folder.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::needless_pass_by_value)] // `json!(…)` reads best where it is sent
 
 mod accounts;
 mod bot;

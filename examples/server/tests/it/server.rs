@@ -13,34 +13,34 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything here may take on a slow machine before it counts as broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Is a running server; dropping it kills it.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub url: String,
-    pub admin: String,
-    pub folder: TempDir,
+    pub(crate) url: String,
+    pub(crate) admin: String,
+    pub(crate) folder: TempDir,
     flags: Vec<String>,
     client: Client,
 }
 
 /// Is an answer, read to its end.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
     /// Returns the number and the name of an error.
-    pub fn error(&self) -> (u16, u64, String) {
+    pub(crate) fn error(&self) -> (u16, u64, String) {
         let error = &self.json()["error"];
         assert!(error["message"].is_string() && error["retryable"].is_boolean(), "{self:?}");
         (self.status.as_u16(), error["code"].as_u64().unwrap(), error["name"].as_str().unwrap().to_owned())
@@ -48,12 +48,12 @@ impl Answer {
 }
 
 /// Makes the key of something new.
-pub fn key() -> String {
+pub(crate) fn key() -> String {
     chat_core::Key::generate().to_string()
 }
 
 /// Returns the binary with no option from the surroundings.
-pub fn binary() -> Command {
+pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHAT_")) {
         command.env_remove(name);
@@ -62,40 +62,40 @@ pub fn binary() -> Command {
 }
 
 /// Runs the binary until it ends by itself.
-pub fn run(flags: &[&str]) -> Output {
+pub(crate) fn run(flags: &[&str]) -> Output {
     binary().args(flags).output().unwrap()
 }
 
-pub fn client() -> Client {
+pub(crate) fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().redirect(redirect::Policy::none()).no_proxy().tls_certs_only([]).build().unwrap()
 }
 
 impl Server {
-    pub fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), flags)
     }
 
-    pub fn start_in(folder: TempDir, flags: &[&str]) -> Self {
+    pub(crate) fn start_in(folder: TempDir, flags: &[&str]) -> Self {
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let (child, url, admin) = spawn(&folder, &flags);
         Self { child, url, admin, folder, flags, client: client() }
     }
 
     /// Kills the process as a power cut would, and starts another one on the same files.
-    pub fn crash_and_restart(&mut self) {
+    pub(crate) fn crash_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         (self.child, self.url, self.admin) = spawn(&self.folder, &self.flags);
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());
     }
 
     /// Waits for the process to end by itself.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -107,58 +107,58 @@ impl Server {
     }
 
     /// Returns everything logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         send(with_json(self.request(Method::POST, path), body)).await
     }
 
-    pub async fn operator(&self, path: &str) -> Answer {
+    pub(crate) async fn operator(&self, path: &str) -> Answer {
         send(self.client.get(format!("{}{path}", self.admin))).await
     }
 
-    pub async fn register(&self, user: &str) -> Answer {
+    pub(crate) async fn register(&self, user: &str) -> Answer {
         self.post("/api/register", json!({ "user": user, "password": PASSWORD })).await
     }
 
-    pub async fn login(&self, user: &str) -> Answer {
+    pub(crate) async fn login(&self, user: &str) -> Answer {
         self.post("/api/login", json!({ "user": user, "password": PASSWORD })).await
     }
 
     /// Registers and logs in; returns the token.
-    pub async fn token_of_new(&self, user: &str) -> String {
+    pub(crate) async fn token_of_new(&self, user: &str) -> String {
         assert_eq!(self.register(user).await.status, StatusCode::CREATED);
         self.login(user).await.json()["token"].as_str().unwrap().to_owned()
     }
 
     /// Makes a public room and returns its id.
-    pub async fn create_room(&self, token: &str, title: &str) -> String {
+    pub(crate) async fn create_room(&self, token: &str, title: &str) -> String {
         let spec = json!({ "title": title, "visibility": "public" });
         let room = self.post_as(token, "/chat/rooms", json!({ "key": key(), "spec": spec })).await;
         assert_eq!(room.status, StatusCode::CREATED, "{room:?}");
         room.json()["room"].as_str().unwrap().to_owned()
     }
 
-    pub async fn join(&self, token: &str, room: &str) {
+    pub(crate) async fn join(&self, token: &str, room: &str) {
         let joined = self.post_as(token, &format!("/chat/rooms/{room}/join"), json!({ "key": key() })).await;
         assert_eq!(joined.status, StatusCode::CREATED, "{joined:?}");
     }
 
-    pub async fn get_as(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
         send(self.request(Method::GET, path).bearer_auth(token)).await
     }
 
-    pub async fn post_as(&self, token: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post_as(&self, token: &str, path: &str, body: Value) -> Answer {
         send(with_json(self.request(Method::POST, path).bearer_auth(token), body)).await
     }
 }
@@ -173,11 +173,11 @@ impl Drop for Server {
     }
 }
 
-pub fn with_json(request: RequestBuilder, body: Value) -> RequestBuilder {
+pub(crate) fn with_json(request: RequestBuilder, body: Value) -> RequestBuilder {
     request.header("content-type", "application/json").body(body.to_string())
 }
 
-pub async fn send(request: RequestBuilder) -> Answer {
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let response = request.timeout(PATIENCE).send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, text: response.text().await.unwrap() }
@@ -197,7 +197,7 @@ fn spawn(folder: &TempDir, flags: &[String]) -> (Child, String, String) {
     let (mut url, mut admin) = (None, String::new());
     for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
         if let Some(rest) = line.trim().strip_prefix("admin on") {
-            admin = rest.split_whitespace().next().unwrap().to_owned();
+            rest.split_whitespace().next().unwrap().clone_into(&mut admin);
         }
         if let Some(found) = line.strip_prefix("listening on ") {
             url = Some(found.to_owned());
@@ -209,7 +209,7 @@ fn spawn(folder: &TempDir, flags: &[String]) -> (Child, String, String) {
 }
 
 /// Writes a file into the folder and returns its path.
-pub fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+pub(crate) fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, text).unwrap();
     path

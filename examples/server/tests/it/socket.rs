@@ -12,11 +12,11 @@ use tokio_tungstenite::{
 
 use crate::server::{PATIENCE, Server, key};
 
-pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
     /// Connects and says hello.
-    pub async fn open(server: &Server, token: &str) -> Self {
+    pub(crate) async fn open(server: &Server, token: &str) -> Self {
         let mut socket = Self::try_open(server, &[("authorization", &format!("Bearer {token}"))]).await.unwrap();
         socket.say(json!({ "type": "hello", "ref": 1 })).await;
         socket.hear("welcome").await;
@@ -24,7 +24,7 @@ impl Socket {
     }
 
     /// Connects with these headers, or returns the status that refused it.
-    pub async fn try_open(server: &Server, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+    pub(crate) async fn try_open(server: &Server, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let url = format!("{}/chat/ws", server.url.replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "chat.v1.json".parse().unwrap());
@@ -38,18 +38,18 @@ impl Socket {
         }
     }
 
-    pub async fn say(&mut self, frame: Value) {
+    pub(crate) async fn say(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
     /// Posts a text to a room under a new key.
-    pub async fn post(&mut self, room: &str, text: &str) {
+    pub(crate) async fn post(&mut self, room: &str, text: &str) {
         let body = json!({ "kind": "text", "text": text });
         self.say(json!({ "type": "send", "ref": 2, "room": room, "key": key(), "body": body })).await;
     }
 
     /// Returns the next frame of this type and forgets those before it.
-    pub async fn hear(&mut self, kind: &str) -> Value {
+    pub(crate) async fn hear(&mut self, kind: &str) -> Value {
         loop {
             match self.next(PATIENCE).await.unwrap_or_else(|| panic!("no {kind}")) {
                 Message::Text(text) => {
@@ -65,7 +65,7 @@ impl Socket {
     }
 
     /// Returns the next entry that says something.
-    pub async fn hear_text(&mut self) -> Value {
+    pub(crate) async fn hear_text(&mut self) -> Value {
         loop {
             let entry = self.hear("entry").await;
             if entry["body"]["kind"] == "text" {
@@ -75,7 +75,7 @@ impl Socket {
     }
 
     /// Returns the texts of all entries that come within this time.
-    pub async fn texts_within(&mut self, time: Duration) -> Vec<String> {
+    pub(crate) async fn texts_within(&mut self, time: Duration) -> Vec<String> {
         let mut texts = Vec::new();
         while let Some(message) = self.next(time).await {
             let Message::Text(text) = message else { continue };
@@ -88,7 +88,7 @@ impl Socket {
     }
 
     /// Waits for the server to close, and returns how.
-    pub async fn closed(mut self) -> Option<CloseFrame> {
+    pub(crate) async fn closed(mut self) -> Option<CloseFrame> {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("still open") {
                 Some(Ok(Message::Close(why))) => return why,
