@@ -7,9 +7,9 @@
 //! chat_core::broker_conformance!(my_broker, || async { BrokerUnderTest::new(Arc::new(MyBroker::open().await)) });
 //! ```
 //!
-//! The line becomes a module of that name with one `#[tokio::test]` per case. The factory runs once per case and
-//! gives a port that shares nothing with those of other cases: on a real server, under a namespace of its own.
-//! A server that cannot be reached fails the test; nothing is skipped in silence.
+//! The line becomes a module of that name with one test per case, each on a runtime of its own. The factory runs once
+//! per case and gives a port that shares nothing with those of other cases: on a real server, under a namespace of its
+//! own. A server that cannot be reached fails the test; nothing is skipped in silence.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)] // a case speaks by panicking
 
@@ -71,14 +71,16 @@ macro_rules! suite {
         $(#[$doc])*
         #[macro_export]
         macro_rules! $macro {
-            ($d name:ident, $d factory:expr) => {
+            ($d name:ident, $d factory:expr $d (,)?) => {
                 mod $d name {
                     #[allow(unused_imports)] // what the factory names
                     use super::*;
 
-                    $(#[tokio::test]
-                    async fn $case() {
-                        $d crate::conformance::$module::$case(($d factory)().await).await;
+                    $(#[test]
+                    fn $case() {
+                        $d crate::conformance::run(async {
+                            $d crate::conformance::$module::$case(($d factory)().await).await;
+                        });
                     })+
                 }
             };
