@@ -1,6 +1,52 @@
-//! Concepts, ports and engine of chat-engine.
+//! Concepts, ports and engine of chat-engine, a chat library for other people's applications.
 //!
-//! The room log is the truth and brokers only carry hints.
+//! **The room log is the truth and brokers only carry hints.** Everything that lasts (messages, edits, joins, topics)
+//! is an entry in one append-only log per room, at a dense position that the store assigns in the commit that stores
+//! it. A sender is acknowledged after that commit and nobody receives anything before it. What brokers lose, nodes find
+//! in the log; what a client missed, any node reads for it from the log.
+//!
+//! ```
+//! use chat_core::{Draft, Engine, Event, Hub, Identity, RoomSpec, Start, UserId};
+//! use futures::StreamExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::builder().build().await?; // in memory; ports are swapped here
+//! let ann = engine.hub(Identity::human(UserId::new("ann")?, "Ann"));
+//! let room = ann.create(RoomSpec::public("general")).await?;
+//!
+//! let mut events = room.events(Start::Head);
+//! room.post(Draft::text("hello")).await?;
+//! while let Some(event) = events.next().await {
+//!     if let Event::Entry(entry) = event {
+//!         assert_eq!(entry.body.text(), Some("hello"));
+//!         break;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! | you want to | look at |
+//! |---|---|
+//! | use chat from your own code | [`Hub`] and [`Room`], through [`Engine::hub`] |
+//! | decide who may do what | [`Policy`] |
+//! | keep logs in another database | [`store`], and the suites in `conformance` |
+//! | join nodes through another broker | [`broker`] |
+//! | share who is online | [`presence`] |
+//! | hand work to other processes | [`queue`], [`BotRunner`] |
+//! | add a slash command | [`Command`] |
+//! | carry connections over something else | [`Session`], [`Outbox`], [`Encoding`] |
+//! | know what an entry is | [`model`] |
+//! | know what goes over the wire | [`protocol`] |
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `conformance` | the suites that adapters run against themselves, one macro a port |
 
 pub mod auth;
 pub mod broker;

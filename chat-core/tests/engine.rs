@@ -4,7 +4,7 @@
 mod common;
 
 use chat_core::{
-    Body, Code, Cursor, Draft, Event, Hub, Identity, Key, Page, Posted, Room, RoomId, RoomSpec, Seq, Start, Text,
+    Body, Code, Cursor, Draft, Event, Hub, Identity, Key, Page, Posted, RoomId, RoomSpec, Seq, Start, Text,
 };
 use common::{Stream, engine, human, user};
 use futures::StreamExt;

@@ -1,4 +1,4 @@
-//! The suite of [`Broker`](crate::Broker).
+//! The suite of [`Broker`].
 
 use std::{sync::Arc, time::Duration};
 

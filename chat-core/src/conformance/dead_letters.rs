@@ -1,4 +1,4 @@
-//! The suite of [`DeadLetters`](crate::queue::DeadLetters).
+//! The suite of [`DeadLetters`].
 
 use std::{fmt, sync::Arc};
 

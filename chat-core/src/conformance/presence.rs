@@ -1,4 +1,4 @@
-//! The suite of [`Presence`](crate::Presence).
+//! The suite of [`Presence`].
 
 use std::{fmt, sync::Arc, time::Duration};
 

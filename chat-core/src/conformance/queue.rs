@@ -1,4 +1,4 @@
-//! The suite of [`WorkQueue`](crate::WorkQueue).
+//! The suite of [`WorkQueue`].
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 

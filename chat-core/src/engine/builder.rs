@@ -199,7 +199,9 @@ impl EngineBuilder {
             no_bytes: hub::no_bytes(),
         });
         let mut tasks = Tasks::default();
-        queues.into_iter().for_each(|queue| tasks.start(recorder::run(inner.clone(), queue)));
+        for queue in queues {
+            tasks.start(recorder::run(inner.clone(), queue));
+        }
         tasks.start(poll::run(inner.clone()));
         tasks.start(presence::refresh(inner.clone()));
         tasks.start(presence::tell(inner.clone()));

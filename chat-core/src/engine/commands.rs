@@ -49,10 +49,11 @@ impl Answered {
 /// Remembers which callers wait for a reply from elsewhere; the same command, sent again, has several.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    waiting: Mutex<HashMap<(Key, UserId), Vec<oneshot::Sender<Outcome>>>>,
+    waiting: Mutex<HashMap<(Key, UserId), Waiting>>,
 }
 
 type Outcome = Result<Reply, CommandError>;
+type Waiting = Vec<oneshot::Sender<Outcome>>;
 
 impl Inner {
     /// Carries a command out in a task of its own; `answer` is called when its reply is stored, or when it is in a
@@ -131,7 +132,7 @@ impl Inner {
         let left = call.deadline.ms_since(self.clock.now()).max(0).cast_unsigned();
         match tokio::time::timeout(Duration::from_millis(left), waiting).await {
             Ok(Ok(Ok(Reply::Whisper(text)))) => {
-                self.whisper(call.room, &bot, text, &sender);
+                whisper(call.room, &bot, text, &sender);
                 Ok(())
             }
             Ok(Ok(Err(CommandError::Usage(text)))) => Err(HubError::new(Code::InvalidCommand, text)),
@@ -151,7 +152,7 @@ impl Inner {
         match outcome {
             Ok(Reply::Say(text)) => self.say(&Answered::of(call), bot, text).await,
             Ok(Reply::Whisper(text)) => {
-                self.whisper(call.room, bot, text, sender);
+                whisper(call.room, bot, text, sender);
                 Ok(())
             }
             Ok(Reply::Nothing | Reply::Later) => Ok(()),
@@ -169,13 +170,6 @@ impl Inner {
             Ok(_) => Ok(()),
             Err(error) if error.code == Code::Conflict => Ok(()),
             Err(error) => Err(error),
-        }
-    }
-
-    fn whisper(&self, room: RoomId, bot: &Identity, text: String, sender: &Sender) {
-        if let Some(seat) = &sender.seat {
-            let signal = Signal::Whisper { room, user: bot.user.clone(), text };
-            seat.push(Class::Answer, &ServerFrame::Signal(&signal), Some(Event::Signal(signal.clone())));
         }
     }
 
@@ -255,6 +249,14 @@ impl Pending {
         for waiting in self.waiting.lock().remove(&(call.key, call.user.clone())).into_iter().flatten() {
             let _ = waiting.send(outcome.clone()); // the caller gave up
         }
+    }
+}
+
+/// Shows a text to the caller only, if the caller has a session here.
+fn whisper(room: RoomId, bot: &Identity, text: String, sender: &Sender) {
+    if let Some(seat) = &sender.seat {
+        let signal = Signal::Whisper { room, user: bot.user.clone(), text };
+        seat.push(Class::Answer, &ServerFrame::Signal(&signal), Some(Event::Signal(signal.clone())));
     }
 }
 

@@ -101,7 +101,7 @@ impl Inner {
             let frame = ServerFrame::Followed { reference, cursor: at };
             seat.push(Class::Answer, &frame, Some(Event::Followed { room, head }));
         }
-        self.skip_hidden(seat, &access, &mut at);
+        skip_hidden(seat, &access, &mut at);
         loop {
             match live.attach(seat, &mut at, access.guard, access.as_of).await {
                 Attach::Attached | Attach::Parked | Attach::Gone => return Ok(()),
@@ -180,15 +180,6 @@ impl Inner {
         Ok(found.first().filter(|entry| entry.seq == at.seq).map(|entry| entry.id))
     }
 
-    /// Skips what was written before the user joined, where the room hides that.
-    fn skip_hidden(&self, seat: &Seat, access: &Access, at: &mut Cursor) {
-        let since = member_since(access);
-        if access.room.history == History::SinceJoin && at.seq.next() < since {
-            gap(seat, at.room, at.seq.next(), since.prev(), GapReason::NotVisible);
-            *at = Cursor::new(at.room, since.prev(), None);
-        }
-    }
-
     /// Sends a session what the log holds after `at`, until it holds no more.
     async fn page(&self, seat: &Arc<Seat>, at: &mut Cursor, begun: Seq) -> Result<Paged, HubError> {
         loop {
@@ -263,6 +254,15 @@ impl Inner {
 
     async fn read_log(&self, room: RoomId, after: Seq) -> Result<Vec<Entry>, HubError> {
         self.store.read(room, after, PAGE).await.map_err(|error| self.store_failed(&error))
+    }
+}
+
+/// Skips what was written before the user joined, where the room hides that.
+fn skip_hidden(seat: &Seat, access: &Access, at: &mut Cursor) {
+    let since = member_since(access);
+    if access.room.history == History::SinceJoin && at.seq.next() < since {
+        gap(seat, at.room, at.seq.next(), since.prev(), GapReason::NotVisible);
+        *at = Cursor::new(at.room, since.prev(), None);
     }
 }
 

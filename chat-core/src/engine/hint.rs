@@ -35,7 +35,7 @@ pub(super) enum Hint {
 pub(super) struct Hints {
     pub(super) node: NodeId,
     pub(super) sealed: bool,
-    pub(super) hints: Vec<Hint>,
+    pub(super) list: Vec<Hint>,
 }
 
 /// One flat struct for all hints, so that a newer node may add fields.
@@ -140,7 +140,7 @@ impl Sealer {
         let (seal, body) = rest.split_at(SEAL_BYTES);
         let sealed = self.0.as_ref().is_some_and(|mac| mac.clone().chain_update(body).verify_slice(seal).is_ok());
         let Envelope { node, hints } = serde_json::from_slice(body).ok()?;
-        Some(Hints { node, sealed, hints: hints.into_iter().filter_map(Wire::into_hint).collect() })
+        Some(Hints { node, sealed, list: hints.into_iter().filter_map(Wire::into_hint).collect() })
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
         let payload = ours.seal(NodeId::random([1; 16]), vec![stored()]).remove(0);
         let opened = ours.open(&payload).unwrap();
         assert!(opened.sealed);
-        assert_eq!(opened.hints, [stored()]);
+        assert_eq!(opened.list, [stored()]);
         assert!(!other.open(&payload).unwrap().sealed);
         assert!(!Sealer::new(None).open(&payload).unwrap().sealed);
         let mut forged = payload.to_vec();

@@ -135,7 +135,7 @@ pub(super) async fn screen(engine: &Inner, batch: Vec<Submission>) -> Vec<Submis
             Ok(Err(_)) | Err(_) if engine.limits.screen_fails_open => return Some(submission),
             Ok(Err(_)) | Err(_) => Code::Retry,
         };
-        submission.refuse(refusal.into());
+        submission.refuse(refusal);
         None
     });
     futures::future::join_all(looks).await.into_iter().flatten().collect()

@@ -56,13 +56,13 @@ impl Inner {
         mut draft: Draft,
         answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
-        let (room, right) = self.destination(&sender.who, target);
+        let (room, right) = destination(&sender.who, target);
         let key = draft.key;
         match self.admit(sender, room, &mut draft) {
             Ok(None) => {
                 let taken = self.work.take();
                 let mut submission = Submission::new(room, draft, sender.who.clone(), right, taken, |stored| {
-                    answer(stored.map(Done::from))
+                    answer(stored.map(Done::from));
                 });
                 if let Some(order) = &sender.order {
                     submission = submission.in_order(order.clone());
@@ -121,17 +121,6 @@ impl Inner {
         });
         self.lane(room).submit(submission);
         answered.await.unwrap_or_else(|_| Err(Code::Retry.into()))
-    }
-
-    /// Returns the room that is meant, and whether the first draft creates it.
-    fn destination(&self, who: &Identity, target: Target) -> (RoomId, Right) {
-        match target {
-            Target::Room(room) => (room, Right::Judged),
-            Target::User(user) => {
-                let spec = direct_spec(&who.user, &user);
-                (RoomId::direct(&who.user, &user), Right::Opening(Box::new(spec)))
-            }
-        }
     }
 
     /// Checks a draft; returns the command line if it is one.
@@ -210,7 +199,7 @@ impl Inner {
             let right = Right::Opening(Box::new(inbox_spec(user)));
             let who = Arc::new(Identity::system());
             result = self.post_own(RoomId::inbox(user), draft.clone(), who, right).await.map(drop);
-            if result.as_ref().is_ok_and(|()| true) || result.as_ref().is_err_and(|error| !error.code.is_retryable()) {
+            if result.as_ref().map_or_else(|error| !error.code.is_retryable(), |()| true) {
                 break;
             }
         }
@@ -234,6 +223,17 @@ impl Inner {
             self.store.read(room, crate::model::Seq::ZERO, 1).await.map_err(|error| self.store_failed(&error))?;
         let first = first.first().ok_or(Code::NotFound)?;
         Ok(Stored { room, seq: first.seq, id: first.id })
+    }
+}
+
+/// Returns the room that is meant, and whether the first draft creates it.
+fn destination(who: &Identity, target: Target) -> (RoomId, Right) {
+    match target {
+        Target::Room(room) => (room, Right::Judged),
+        Target::User(user) => {
+            let spec = direct_spec(&who.user, &user);
+            (RoomId::direct(&who.user, &user), Right::Opening(Box::new(spec)))
+        }
     }
 }
 

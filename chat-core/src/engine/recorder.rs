@@ -84,7 +84,7 @@ struct Share {
 
 impl Recorder {
     async fn round(&mut self, engine: &Arc<Inner>, queue: &mut mpsc::Receiver<Submission>, batch: Vec<Submission>) {
-        metrics::histogram!("chat_batch_drafts").record(batch.len() as f64);
+        metrics::histogram!("chat_batch_drafts").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         let mut waiting: BTreeMap<RoomId, VecDeque<Submission>> = BTreeMap::new();
         for submission in super::judge::screen(engine, batch).await {
             waiting.entry(submission.room).or_default().push_back(submission);
@@ -152,11 +152,11 @@ impl Recorder {
                 let room = submission.room;
                 submission.reply(Ok(Stored { room, seq: *seq, id: *id }));
             }
-            Ok(Some(Outcome::Conflict)) => submission.refuse(Code::Conflict.into()),
+            Ok(Some(Outcome::Conflict)) => submission.refuse(Code::Conflict),
             Ok(_) => submission.refuse(error),
             Err(error) => {
                 tracing::warn!(%error, "whether a refused draft is stored cannot be told");
-                submission.refuse(Code::Retry.into());
+                submission.refuse(Code::Retry);
             }
         }
     }
@@ -230,11 +230,11 @@ impl Recorder {
                         submission.reply(done.map(|()| answer));
                     });
                 }
-                Outcome::Conflict => submission.refuse(Code::Conflict.into()),
-                Outcome::TooOld => submission.refuse(Code::TooOld.into()),
-                Outcome::Exists if submission.is_named_creation(&entry) => engine.clone().answer_existing(submission),
-                Outcome::Exists if !share.opened => submission.refuse(Code::Conflict.into()),
-                Outcome::Missing if submission.right == Right::Judged => submission.refuse(Code::NotFound.into()),
+                Outcome::Conflict => submission.refuse(Code::Conflict),
+                Outcome::TooOld => submission.refuse(Code::TooOld),
+                Outcome::Exists if is_named_creation(&entry) => engine.clone().answer_existing(submission),
+                Outcome::Exists if !share.opened => submission.refuse(Code::Conflict),
+                Outcome::Missing if submission.right == Right::Judged => submission.refuse(Code::NotFound),
                 Outcome::Stale(_) | Outcome::Exists | Outcome::Missing => {
                     self.judge.forget(room);
                     submission.judgements += 1;
@@ -242,7 +242,7 @@ impl Recorder {
                     if submission.judgements < JUDGEMENTS_MAX {
                         again.push(submission);
                     } else {
-                        submission.refuse(Code::Retry.into());
+                        submission.refuse(Code::Retry);
                     }
                 }
             }
@@ -291,7 +291,7 @@ async fn call(
         match result {
             Ok(Ok(outcomes)) => break Some(outcomes),
             Ok(Err(error)) if error.is_transient() => {
-                tracing::warn!(%error, "the store did not take a batch; it is repeated")
+                tracing::warn!(%error, "the store did not take a batch; it is repeated");
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store refused a batch for good; its senders are told to retry");
@@ -325,6 +325,11 @@ fn trip(engine: &Inner, shares: &mut [Share]) -> bool {
     let error = HubError::from(Code::Retry).after(Duration::from_secs(1));
     shares.iter_mut().flat_map(|share| &mut share.submissions).for_each(|submission| submission.refuse_now(&error));
     true
+}
+
+/// Tells whether this creates a room that has a name: then an existing one is as good.
+fn is_named_creation(entry: &NewEntry) -> bool {
+    matches!(&entry.body, Body::Room(RoomChange::Created(spec)) if spec.name.is_some())
 }
 
 fn new_entry(engine: &Inner, draft: Draft, who: &Identity) -> NewEntry {

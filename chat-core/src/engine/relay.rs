@@ -201,14 +201,14 @@ pub(super) async fn hear(engine: Arc<Inner>, mut heard: BoxStream<'static, Heard
 
 impl Inner {
     async fn take_hints(self: &Arc<Self>, payload: &[u8]) {
-        let Some(Hints { node, sealed, hints }) = self.relay.sealer.open(payload) else {
+        let Some(Hints { node, sealed, list }) = self.relay.sealer.open(payload) else {
             metrics::counter!("chat_hints_unreadable_total").increment(1);
             return;
         };
         if node == self.node {
             return;
         }
-        for hint in hints {
+        for hint in list {
             match hint {
                 Hint::Stored { room, last, before, entries, .. } => {
                     let Some(live) = self.rooms.get(room) else { continue };

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::drain::Taken;
 use crate::{
-    model::{Body, Draft, EntryId, Identity, Key, NewEntry, RoomChange, RoomId, RoomSpec, Seq},
+    model::{Body, Draft, EntryId, Identity, Key, RoomId, RoomSpec, Seq},
     protocol::{Code, HubError},
 };
 
@@ -97,8 +97,8 @@ impl Submission {
         }
     }
 
-    pub(crate) fn refuse(mut self, error: HubError) {
-        self.refuse_now(&error);
+    pub(crate) fn refuse(mut self, error: impl Into<HubError>) {
+        self.refuse_now(&error.into());
     }
 
     /// Answers the sender although the draft may go on.
@@ -113,11 +113,6 @@ impl Submission {
     pub(crate) fn waits_behind(&self) -> Option<HubError> {
         let order = self.order.as_ref()?;
         order.is_behind(self.room, self.key).then(|| Code::Behind.into())
-    }
-
-    /// Tells whether this creates a room that has a name: then an existing one is as good.
-    pub(crate) fn is_named_creation(&self, entry: &NewEntry) -> bool {
-        matches!(&entry.body, Body::Room(RoomChange::Created(spec)) if spec.name.is_some())
     }
 }
 

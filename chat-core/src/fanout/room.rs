@@ -312,14 +312,12 @@ pub(crate) fn entry_frame(entry: &Arc<Entry>, encoding: &Arc<dyn Encoding>) -> F
 
 impl State {
     fn add(&mut self, seat: Arc<Seat>, from: Seq) {
-        let subscriber = Subscriber { from, seat };
-        let same = |group: &&mut Group| Arc::ptr_eq(&group.encoding, &subscriber.seat.encoding);
-        match self.groups.iter_mut().find(same) {
-            Some(group) => group.seats.push(subscriber),
-            None => {
-                let encoding = subscriber.seat.encoding.clone();
-                self.groups.push(Group { encoding, seats: vec![subscriber] });
-            }
+        let encoding = seat.encoding.clone();
+        let subscriber = Subscriber { seat, from };
+        if let Some(group) = self.groups.iter_mut().find(|group| Arc::ptr_eq(&group.encoding, &encoding)) {
+            group.seats.push(subscriber);
+        } else {
+            self.groups.push(Group { encoding, seats: vec![subscriber] });
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run -p embed
-//! curl -H 'cookie: shop=a1' localhost:3000/chat/rooms?which=public
+//! curl -H 'cookie: shop=a1' 'localhost:3000/chat/rooms?which=public'
 //! ```
 
 use std::collections::HashMap;

@@ -12,6 +12,8 @@ import { Person } from './person.js';
 import { startQuotes } from './quotes.js';
 import { Server } from './server.js';
 
+/** A room may be called anything; it is shown as it was typed. */
+const LUNCH = 'Lunch <b>break</b>';
 const QUOTE = 'AAPL.US quote is $93.42 per share';
 const count = (said, text) => said.filter((line) => line.includes(text)).length;
 const has = (...texts) => (said) => texts.every((text) => count(said, text) > 0);
@@ -42,9 +44,9 @@ test('both register; a wrong password is told in words', async () => {
 });
 
 test('one makes a room, the other joins it, and they talk both ways', async () => {
-  await ann.createRoom('Lunch');
+  await ann.createRoom(LUNCH);
   await ann.say('first words');
-  await bob.joinRoom('Lunch');
+  await bob.joinRoom(LUNCH);
   await bob.sees('what was said before', has('Ann: first words'));
   await bob.say('hello Ann');
   await ann.sees('the answer', has('Bob: hello Ann'));

@@ -53,7 +53,7 @@ async function listening(child) {
       const found = /listening on (https?:\/\/[^\s"]+)/.exec(line);
       if (found) return found[1];
     }
-    throw new Error(`the server did not start within ${START_MS} ms`);
+    throw new Error(`the server ended, or did not listen within ${START_MS} ms`);
   } finally {
     clearTimeout(late);
     child.stdout.resume(); // a full pipe would stop the server

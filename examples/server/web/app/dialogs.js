@@ -5,13 +5,13 @@ import { icon } from './icons.js';
 
 /** Asks for one line of text. */
 export function askText({ title, label, act }) {
-  const input = el('input', { type: 'text', required: true, maxLength: 4_000 });
+  const input = el('input', { type: 'text', required: true, maxLength: 4_000, autofocus: true });
   return ask({ title, act, body: [el('label', { class: 'field' }, el('span', {}, label), input)], answer: () => input.value.trim() || null });
 }
 
 /** Asks what room to create; resolves to its description. */
 export function newRoom() {
-  const title = el('input', { type: 'text', required: true, maxLength: 100, placeholder: 'for example: Lunch' });
+  const title = el('input', { type: 'text', required: true, maxLength: 100, placeholder: 'for example: Lunch', autofocus: true });
   const open = el('input', { type: 'checkbox', checked: true });
   const body = [
     el('label', { class: 'field' }, el('span', {}, 'Name'), title),
@@ -25,7 +25,7 @@ export function newRoom() {
 export function browseRooms(page) {
   let chosen = null;
   const list = el('ul', { class: 'public-rooms' }, el('li', { class: 'empty' }, 'Loading…'));
-  const search = el('input', { type: 'search', placeholder: 'Search rooms', 'aria-label': 'Search rooms' });
+  const search = el('input', { type: 'search', placeholder: 'Search rooms', 'aria-label': 'Search rooms', autofocus: true });
   const choose = (room, dialog) => {
     chosen = room;
     dialog.close('done');

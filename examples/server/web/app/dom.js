@@ -58,6 +58,9 @@ export function toast(text, kind = 'info') {
   setTimeout(() => node.remove(), 6_000);
 }
 
+/** Makes `not found` a sentence. */
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
 /** Makes a picture of a person: initials on a colour of their own. */
 export function avatar(user, name, extra = '') {
   const node = el('span', { class: `avatar ${extra}`, 'aria-hidden': 'true' }, initials(name || user));

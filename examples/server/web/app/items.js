@@ -26,7 +26,7 @@ export function rows(room, { user: me, name }) {
   const putNotes = (through) => {
     while (notes.length > 0 && notes[0].after < through) {
       const note = notes.shift();
-      out.push({ type: 'note', key: `note ${note.id}`, stamp: '', note });
+      out.push({ type: 'note', key: `note ${note.id}`, stamp: `${note.status}`, note });
       before = null;
     }
   };

@@ -1,6 +1,6 @@
 /** One row of a timeline. */
 
-import { avatar, el } from './dom.js';
+import { avatar, el, sentence } from './dom.js';
 import { icon } from './icons.js';
 import { dayName, moment, time } from './time.js';
 
@@ -94,7 +94,7 @@ function draftView(draft, page) {
     drop();
     page.composer.fill(draft.body.text);
   };
-  return el('small', { class: 'state failed' }, `Not sent: ${draft.error.message}. `,
+  return el('small', { class: 'state failed' }, `Not sent: ${sentence(draft.error.message)} `,
     el('button', { class: 'link', type: 'button', onclick: again }, 'Change it'), ' ',
     el('button', { class: 'link', type: 'button', onclick: drop }, 'Discard'));
 }
@@ -105,9 +105,12 @@ function noteView(note, page) {
     notes.splice(notes.indexOf(note), 1);
     page.redraw();
   };
-  return el('li', { class: `note ${note.kind}` },
-    el('span', { class: 'note-head' }, icon('eye'), note.who ? `${note.who.replace(/^bot:/, '')} · ` : '', 'only you see this'),
-    el('p', { class: 'text', dir: 'auto' }, note.kind === 'command' ? `You used ${note.text}` : note.text),
+  const { kind, text, who, status, error } = note;
+  return el('li', { class: `note ${error ? 'error' : kind}` },
+    el('span', { class: 'note-head' }, icon('eye'),
+      who ? `${who.replace(/^bot:/, '')} · ` : '', 'only you see this', status === 'waiting' ? ' · under way…' : ''),
+    el('p', { class: 'text', dir: 'auto' }, kind === 'command' ? `You used ${text}` : text),
+    error && el('p', { class: 'text failed' }, sentence(error.message)),
     el('button', { class: 'icon-button', type: 'button', 'aria-label': 'Dismiss', onclick: drop }, icon('close')));
 }
 

@@ -6,7 +6,7 @@ import { logout, me } from './accounts.js';
 import { Banner } from './banner.js';
 import { Composer } from './composer.js';
 import { browseRooms, newRoom } from './dialogs.js';
-import { el, nextFrame, toast } from './dom.js';
+import { el, nextFrame, sentence, toast } from './dom.js';
 import { Header } from './header.js';
 import { People } from './people.js';
 import { PAGE, Room } from './room.js';
@@ -227,21 +227,10 @@ export class ChatPage {
   #draft(draft) {
     const room = this.rooms.get(draft.room);
     const text = draft.body?.text;
-    if (room && draft.body?.kind === 'text') {
-      room.draft(draft);
-      if (draft.status === 'accepted') room.note('command', text);
-      if (draft.status === 'refused') this.#refused(room, draft);
-    } else if (draft.status === 'refused') {
-      toast(sentence(draft.error.message), 'error');
-    }
+    if (room && isCommand(text)) room.command(draft);
+    else if (room && draft.body?.kind === 'text') room.draft(draft);
+    else if (draft.status === 'refused') toast(sentence(draft.error.message), 'error');
     this.redraw();
-  }
-
-  /** A refused command is answered in place; a refused message stays, so that nothing typed is lost. */
-  #refused(room, draft) {
-    if (!draft.body.text.startsWith('/')) return;
-    room.pending.delete(draft.key);
-    room.note('error', `${draft.body.text}\n${sentence(draft.error.message)}`);
   }
 
   #unfollowed(id, why) {
@@ -387,5 +376,4 @@ export class ChatPage {
   }
 }
 
-/** Makes `not found` a sentence. */
-const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+const isCommand = (text) => Boolean(text?.startsWith('/') && !text.startsWith('//'));

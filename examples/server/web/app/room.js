@@ -23,6 +23,7 @@ export class Room {
   complete = false;
   /** The read mark when the room was opened: where "new" begins. */
   newFrom = null;
+  #noted = 0;
   #changes = [];
   #counted = 0;
 
@@ -97,8 +98,17 @@ export class Room {
   /** Adds a note that only this user sees, behind what is there now. */
   note(kind, text, who) {
     const after = this.messages.at(-1)?.seq ?? 0;
-    this.notes.push({ id: crypto.randomUUID?.() ?? `${Math.random()}`, kind, text, who, after, at: Date.now() });
+    const note = { id: `${(this.#noted += 1)}`, kind, text, who, after, at: Date.now() };
+    this.notes.push(note);
     this.notes.splice(0, this.notes.length - NOTES_MAX);
+    return note;
+  }
+
+  /** Follows a command of this user's: nobody else sees it, so it is a note from the start. */
+  command(draft) {
+    const known = this.notes.find(({ key }) => key === draft.key);
+    if (draft.status === 'stored') this.notes = this.notes.filter((note) => note !== known); // it was no command
+    else Object.assign(known ?? this.note('command', draft.body.text), { key: draft.key, status: draft.status, error: draft.error });
   }
 
   /** Marks everything as read; returns the mark, or `null` if nothing changed. */

@@ -17,7 +17,7 @@ export class Sidebar {
       el('div', { class: 'sidebar-acts' },
         el('button', { class: 'quiet', type: 'button', onclick: () => page.browse() }, icon('compass'), 'Browse'),
         el('button', { class: 'quiet', type: 'button', onclick: () => page.create() }, icon('plus'), 'New room')),
-      this.#list, this.#empty,
+      this.#empty, this.#list,
       el('footer', { class: 'me' },
         avatar(who.user, who.name),
         el('span', { class: 'me-name' }, el('strong', {}, who.name), el('small', {}, who.user)),

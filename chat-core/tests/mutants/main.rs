@@ -1,0 +1,24 @@
+//! The suites have teeth: for each case there is a broken adapter that only this case has to notice.
+#![allow(clippy::unwrap_used)]
+
+mod broker;
+mod presence;
+mod queue;
+
+/// Makes a test of each case: it must fail on the adapter with this defect. No case may be left out.
+macro_rules! mutants {
+    ($suite:ident, $under_test:expr; $($case:ident: $defect:ident,)+) => {
+        $(#[tokio::test(start_paused = true)]
+        async fn $case() {
+            let case = chat_core::conformance::$suite::$case($under_test(Defect::$defect));
+            let ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(case)).await;
+            assert!(ended.is_err(), "nobody noticed: {:?}", Defect::$defect);
+        })+
+
+        #[test]
+        fn every_case_has_a_mutant() {
+            assert_eq!(chat_core::conformance::$suite::CASES, [$(stringify!($case)),+]);
+        }
+    };
+}
+use mutants;
