@@ -70,7 +70,7 @@ async fn a_service_learns_the_clients_address() {
 #[tokio::test]
 async fn a_proxy_of_ours_is_believed_and_not_limited() {
     let mut config = FrontConfig::default();
-    config.proxies = vec!["127.0.0.1".parse().unwrap()];
+    config.proxies = chat_transport_ws::Proxies::Listed(vec!["127.0.0.1".parse().unwrap()]);
     config.per_address.connections_max = 0;
     let (address, _stop, _) = start(config).await;
     let answer = get(address, "/", "X-Forwarded-For: 192.0.2.7\r\n").await;
