@@ -275,8 +275,10 @@ impl Inner {
             for lease in seat.leave_all().into_values() {
                 lease.room().detach(seat.number).await;
             }
+            let user = seat.identity.user.clone();
+            drop(seat); // and with it the connection's buffers, before the grace begins
             if last {
-                self.went(&seat.identity.user).await;
+                self.went(&user).await;
             }
         });
     }
