@@ -568,7 +568,7 @@ class Unsent {
   refuse(frame) {
     const [lane, draft] = this.#find((one) => one.ref !== null && one.ref === frame.ref);
     if (!draft) return;
-    if (frame.retryable) return this.#hold(lane, draft, frame.retry_after_ms ?? 0);
+    if (frame.retryable) return this.#hold(lane, draft, frame);
     this.#remove(lane, draft);
     const error = new ChatError(frame);
     Object.assign(draft, { status: 'refused', ref: null, error });
@@ -578,9 +578,10 @@ class Unsent {
   }
 
   /** Lets a refused draft and all later ones wait. Earlier ones are still being answered. */
-  #hold(lane, draft, least) {
+  #hold(lane, draft, { name, retry_after_ms: least = 0 }) {
     for (const later of lane.drafts.slice(lane.drafts.indexOf(draft))) later.ref = null;
-    lane.window = 1;
+    // `behind` although nothing is before it: the server waits for another one, so let it have them all.
+    lane.window = name === 'behind' && draft === lane.drafts[0] ? WINDOW : 1;
     clearTimeout(lane.timer);
     lane.timer = setTimeout(() => {
       lane.timer = null;

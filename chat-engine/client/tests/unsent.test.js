@@ -120,6 +120,16 @@ test('late answers to an earlier try change nothing', async () => {
   assert.deepEqual([texts(), chat.unsent], [['a', 'b', 'a', 'b'], []]);
 });
 
+test('a server that waits for a later draft gets it', async () => {
+  await online();
+  for (const text of ['a', 'b']) chat.say('r', text);
+  const socket = net.latest();
+  const [a, b] = socket.of('send');
+  await socket.say(refusal(b, 'rate_limited'), refusal(a, 'behind'));
+  mock.timers.tick(250);
+  assert.deepEqual(texts(), ['a', 'b', 'a', 'b']);
+});
+
 test('a final refusal takes only that draft off the list', async () => {
   await online();
   const [bad, good] = [chat.say('r', ''), chat.say('r', 'fine')];
