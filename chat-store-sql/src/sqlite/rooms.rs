@@ -66,6 +66,7 @@ const PUBLIC: &str = summaries!(
 );
 
 const ALL: &str = summaries!(
+    // The host's own overview; the one listing that sorts all rooms.
     "SELECT r.num, NULL AS user FROM {p}rooms AS r
      WHERE r.visibility <> 'inbox' AND r.active < ?2 AND r.active > ?3"
 );
@@ -120,3 +121,6 @@ impl RoomStore for Sqlite {
         self.write(Work::Project(entries.to_vec())).await.map(drop)
     }
 }
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[ACCESS, MEMBERS, OF, PUBLIC];

@@ -167,6 +167,3 @@ impl RoomStore for MemoryStore {
         Ok(())
     }
 }
-
-#[cfg(test)]
-crate::store_conformance!(conformance, || async { MemoryStore::new() });
