@@ -405,7 +405,6 @@ export class ChatClient {
     if (cursor && seq <= cursor.seq) return; // a repeat after a resume
     if (cursor) this.#miss(room, cursor.seq + 1, seq - 1);
     this.#advance({ room, seq, id });
-    if (entry.author === this.user) this.#unsent.settle(entry.key, 'stored', { room, seq, id });
     this.#emit('entry', entry);
   }
 
@@ -547,7 +546,12 @@ class Unsent {
     for (const lane of this.#lanes.values()) this.#stop(lane);
   }
 
-  /** Takes a draft off the list: it is in the log, or it was a command and is being carried out. */
+  /**
+   * Takes a draft off the list: it is in the log, or it was a command and is being carried out.
+   *
+   * Only its answer does that, not the entry itself, which may come first when a stored draft is sent again after a cut:
+   * if the second try is refused for now, the server waits for a third, and everything later waits behind it.
+   */
   settle(key, status, answer) {
     const [lane, draft] = this.#find((one) => one.key === key);
     if (!draft) return; // answered before: the answer to a second try

@@ -59,16 +59,19 @@ test('an ack and its repeat settle a draft once', async () => {
   assert.deepEqual([told, chat.unsent], [['stored'], []]);
 });
 
-test('the entry itself settles a draft whose ack was lost', async () => {
+test('only an answer settles a draft: its entry may come while a second try is refused', async () => {
   await online();
   const draft = chat.say('r', 'a');
   net.latest().cut();
-  mock.timers.tick(15_000);
-  net.latest().open();
-  await net.latest().say(entry(3, { key: draft.key, author: 'ann' }));
+  await again();
+  const second = net.latest().of('send').at(-1);
+  await net.latest().say(entry(3, { key: draft.key, author: 'ann' }), refusal(second, 'rate_limited', { retry_after_ms: 100 }));
+  assert.notEqual(draft.status, 'stored');
+  mock.timers.tick(1_000);
+  const third = net.latest().of('send').at(-1);
+  assert.equal(third.key, draft.key, 'or everything later would be answered `behind`');
+  await net.latest().say(ack(third, 3));
   assert.equal(draft.status, 'stored');
-  await net.latest().say({ type: 'welcome', ref: net.latest().take('hello').ref, user: 'ann', now: NOW, limits: {} });
-  assert.deepEqual(texts(), []);
 });
 
 test('a refusal for now stops the room, and all is sent again in order', async () => {
