@@ -73,11 +73,6 @@ impl Inner {
         tokio::spawn(async move {
             let done = self.command(&sender, room, key, &line).await;
             sender.person.end_command();
-            if let (Err(error), Some(order)) = (&done, &sender.order)
-                && error.code.is_retryable()
-            {
-                order.hold(room, key);
-            }
             answer(done.map(|()| Done { room, posted: Posted::Accepted }));
             drop(taken);
         });
