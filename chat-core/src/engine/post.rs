@@ -93,7 +93,10 @@ impl Inner {
         mut spec: RoomSpec,
         answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
-        if let Err(error) = check::spec(&spec, &self.limits).and_then(|()| self.allow_send(sender)) {
+        let allowed = check::key(key, self.clock.now())
+            .and_then(|()| check::spec(&spec, &self.limits))
+            .and_then(|()| self.allow_send(sender));
+        if let Err(error) = allowed {
             return answer(Err(error));
         }
         let room = match (spec.id.take().filter(|_| sender.who.kind == Kind::System), &spec.name) {
@@ -131,6 +134,7 @@ impl Inner {
 
     /// Checks a draft, gives it its place, and tells whether it is a command.
     fn admit(&self, sender: &Sender, room: RoomId, draft: &mut Draft) -> Result<Admitted, HubError> {
+        check::key(draft.key, self.clock.now())?;
         let mut line = None;
         if let (Kind::Human, Body::Text(text)) = (sender.who.kind, &mut draft.body) {
             match parse(&text.text) {

@@ -53,6 +53,7 @@ mutants! { store, broken;
     rooms_are_listed_by_activity: ListsBackwards,
     rooms_page_by_activity: IgnoresBefore,
     unread_counts_messages_of_others: CountsOneMore,
+    one_room_is_listed_alone: ForgetsTheOne,
     read_marks_only_rise: KeepsTheLastMark,
     a_read_mark_ends_at_the_head: KeepsTheLastMark,
     projecting_twice_changes_nothing: ProjectsAgain,
@@ -97,6 +98,7 @@ enum Defect {
     JoinsAgain,
     ListsBackwards,
     CountsOneMore,
+    ForgetsTheOne,
     KeepsTheLastMark,
     ProjectsAgain,
     ProjectsNothing,
@@ -276,8 +278,10 @@ impl RoomStore for Broken {
                 _ => {}
             }
         }
-        if self.defect == ListsBackwards {
-            rooms.reverse();
+        match (self.defect, which) {
+            (ListsBackwards, _) => rooms.reverse(),
+            (ForgetsTheOne, Listing::One(..)) => rooms.clear(),
+            _ => {}
         }
         Ok(rooms)
     }

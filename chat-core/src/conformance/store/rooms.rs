@@ -110,6 +110,17 @@ pub async fn rooms_page_by_activity(store: StoreUnderTest) {
     assert_eq!(names(&list(&store, Listing::All, Page::newest(2)).await), expected.map(|(_, name)| name));
 }
 
+pub async fn one_room_is_listed_alone(store: StoreUnderTest) {
+    rooms(&store).await;
+    let (bob, bees) = (user("bob"), Setting::at(&store, "b"));
+    bees.mark("bob", 2).await;
+    let one = |name| list(&store, Listing::One(RoomId::named(name), bob.clone()), Page::newest(1));
+    assert_eq!(one("b").await, [bees.listed("bob").await.unwrap()]);
+    assert!(one("d").await[0].member.is_none());
+    assert_eq!(one("i").await[0].room.visibility, Visibility::Inbox);
+    assert_eq!(one("none").await, []);
+}
+
 pub async fn unread_counts_messages_of_others(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     tea.append_each([text("ann", "2"), text("bob", "3"), topic("ann", "green"), text("ann", "5"), join("eve")]).await;
