@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::{
-    model::{Body, Draft, Entry, Identity, Kind, Membership, Role, RoomChange, RoomId, RoomSpec, Visibility},
+    model::{Body, Draft, Entry, Identity, Kind, Member, Membership, Role, RoomChange, RoomId, RoomSpec, Visibility},
     protocol::Code,
     store::Access,
 };
@@ -14,8 +14,15 @@ use crate::{
 pub enum Action<'a> {
     /// Create this room.
     Create(&'a RoomSpec),
-    /// Post this; edits, deletes and reactions come with the entry they are about, if it exists.
-    Post(&'a Body, Option<&'a Entry>),
+    /// Post this.
+    Post {
+        /// What.
+        body: &'a Body,
+        /// The entry that an edit, delete or reaction is about, if it exists.
+        target: Option<&'a Entry>,
+        /// The member whom a change of membership is about, if they are one.
+        subject: Option<&'a Member>,
+    },
     /// Follow the room, read its history and its members.
     Read,
     /// Send a signal (typing, read marks, the application's own) to the room.
@@ -42,6 +49,8 @@ pub trait Policy: Send + Sync {
 }
 
 /// Is the default: members read and post, moderators keep order, owners decide, public rooms are open.
+///
+/// Everybody may leave, the last owner too; a room without one is the host's to mend.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Members;
 
@@ -57,7 +66,7 @@ impl Policy for Members {
         let access = access.ok_or(Code::NotFound)?;
         let Some(member) = &access.member else { return outsider(who, action, access) };
         match action {
-            Action::Post(body, target) => may_post(who, member.role, body, *target, access),
+            Action::Post { body, target, subject } => may_post(who, member.role, body, *target, *subject, access),
             _ => Ok(()),
         }
     }
@@ -73,7 +82,7 @@ fn outsider(who: &Identity, action: &Action<'_>, access: &Access) -> Result<(), 
         return Err(Code::NotFound);
     }
     match action {
-        Action::Post(Body::Member(change), _) if change.user == who.user => match change.change {
+        Action::Post { body: Body::Member(change), .. } if change.user == who.user => match change.change {
             Membership::Join => Ok(()),
             _ => Err(Code::Denied),
         },
@@ -81,9 +90,16 @@ fn outsider(who: &Identity, action: &Action<'_>, access: &Access) -> Result<(), 
     }
 }
 
-fn may_post(who: &Identity, role: Role, body: &Body, target: Option<&Entry>, access: &Access) -> Result<(), Code> {
+fn may_post(
+    who: &Identity,
+    role: Role,
+    body: &Body,
+    target: Option<&Entry>,
+    subject: Option<&Member>,
+    access: &Access,
+) -> Result<(), Code> {
     let allowed = match body {
-        Body::Text(_) | Body::Custom { .. } => access.room.visibility != Visibility::Inbox,
+        Body::Text(_) | Body::Custom { .. } => true,
         Body::React(_) => target.is_some_and(|target| target.body.is_message()),
         Body::Edit(_) => target.ok_or(Code::NotFound)?.author == who.user,
         Body::Delete(_) => target.ok_or(Code::NotFound)?.author == who.user || role >= Role::Moderator,
@@ -92,7 +108,8 @@ fn may_post(who: &Identity, role: Role, body: &Body, target: Option<&Entry>, acc
             match change.change {
                 _ if access.room.visibility == Visibility::Direct => false,
                 Membership::Join => oneself || role >= Role::Moderator || access.room.visibility == Visibility::Public,
-                Membership::Leave => oneself || role >= Role::Moderator,
+                Membership::Leave if oneself => true,
+                Membership::Leave => role == Role::Owner || role > subject.ok_or(Code::NotFound)?.role,
                 Membership::Role(_) => !oneself && role == Role::Owner,
             }
         }

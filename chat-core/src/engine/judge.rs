@@ -9,7 +9,7 @@ use super::{
     submission::{Right, Submission},
 };
 use crate::{
-    model::{Body, Entry, Kind, RoomChange, RoomId, Seq, UserId},
+    model::{Body, Entry, Kind, Member, Role, RoomChange, RoomId, RoomRecord, RoomSpec, Seq, UserId, Visibility},
     policy::Action,
     protocol::{Code, HubError},
     store::Access,
@@ -28,6 +28,17 @@ pub(super) struct Judge {
 struct Known {
     guard: Seq,
     users: HashMap<UserId, Option<Access>>,
+}
+
+/// Is what a draft is about, beside the room.
+#[derive(Default)]
+struct About {
+    /// The entry that an edit, delete or reaction is about.
+    target: Option<Entry>,
+    /// The member whom a change of membership is about.
+    subject: Option<Member>,
+    /// The guard under which `subject` was read.
+    guard: Option<Seq>,
 }
 
 /// Is the right to store a draft.
@@ -51,15 +62,15 @@ impl Judge {
         if submission.right == Right::Own || who.kind == Kind::System {
             return self.own(engine, submission).await;
         }
-        let target = self.target(engine, submission).await?;
+        let about = self.about(engine, submission).await?;
         let remembered = self.rooms.get(&room).and_then(|known| known.users.get(&who.user));
         if let Some(access) = remembered
-            && let Ok(permit) = decide(engine, submission, access.as_ref(), target.as_ref())
+            && let Ok(permit) = decide(engine, submission, access.as_ref(), &about)
         {
             return Ok(permit);
         }
         let access = self.read(engine, room, &who.user).await?;
-        decide(engine, submission, access, target.as_ref())
+        decide(engine, submission, access, &about)
     }
 
     /// The engine's and the host's own entries need no permission, only a guard.
@@ -87,37 +98,56 @@ impl Judge {
         Ok(known.users.entry(user.clone()).insert_entry(access).into_mut().as_ref())
     }
 
-    /// Reads the message that an edit, delete or reaction is about.
-    async fn target(&self, engine: &Inner, submission: &Submission) -> Result<Option<Entry>, HubError> {
-        let Some(seq) = submission.draft.body.target() else { return Ok(None) };
-        if seq == Seq::ZERO {
-            return Ok(None);
+    /// Reads what the policy has to know beside the author's access.
+    async fn about(&mut self, engine: &Inner, submission: &Submission) -> Result<About, HubError> {
+        let (room, body) = (submission.room, &submission.draft.body);
+        if let Body::Member(change) = body {
+            let access = self.read(engine, room, &change.user).await?;
+            let guard = access.map(|access| access.guard);
+            return Ok(About { subject: access.and_then(|access| access.member.clone()), guard, target: None });
         }
-        let found =
-            engine.store.read(submission.room, seq.prev(), 1).await.map_err(|error| engine.store_failed(&error))?;
-        Ok(found.into_iter().next().filter(|entry| entry.seq == seq))
+        let Some(seq) = body.target().filter(|seq| *seq > Seq::ZERO) else { return Ok(About::default()) };
+        let found = engine.store.read(room, seq.prev(), 1).await.map_err(|error| engine.store_failed(&error))?;
+        Ok(About { target: found.into_iter().next().filter(|entry| entry.seq == seq), ..About::default() })
     }
 }
 
-fn decide(
-    engine: &Inner,
-    submission: &Submission,
-    access: Option<&Access>,
-    target: Option<&Entry>,
-) -> Result<Permit, HubError> {
-    let who = &submission.who;
+fn decide(engine: &Inner, submission: &Submission, access: Option<&Access>, about: &About) -> Result<Permit, HubError> {
+    let (who, body) = (&submission.who, &submission.draft.body);
     let create = |spec| engine.policy.authorize(who, &Action::Create(spec), None).map_err(HubError::from);
-    if let Body::Room(RoomChange::Created(spec)) = &submission.draft.body {
+    let post = |access| {
+        let (target, subject) = (about.target.as_ref(), about.subject.as_ref());
+        engine.policy.authorize(who, &Action::Post { body, target, subject }, access).map_err(HubError::from)
+    };
+    if let Body::Room(RoomChange::Created(spec)) = body {
         create(spec)?;
         return Ok(Permit { guard: access.map_or(Seq::ZERO, |access| access.guard), opens: false });
     }
     if let (None, Right::Opening(spec)) = (access, &submission.right) {
         create(spec)?;
+        post(Some(&as_opened(engine, submission, spec)))?;
         return Ok(Permit { guard: Seq::ZERO, opens: true });
     }
-    engine.policy.authorize(who, &Action::Post(&submission.draft.body, target), access)?;
+    if let Some(inbox) = access.filter(|access| access.room.visibility == Visibility::Inbox) {
+        // The engine relies on what inboxes say: no policy lets anybody else write there.
+        return Err(if inbox.member.is_some() { Code::Denied } else { Code::NotFound }.into());
+    }
+    post(access)?;
     let access = access.ok_or(Code::NotFound)?;
-    Ok(Permit { guard: access.guard, opens: false })
+    // Both were judged by: if they were read under different guards, the older one makes the store refuse.
+    let guard = about.guard.map_or(access.guard, |guard| guard.min(access.guard));
+    Ok(Permit { guard, opens: false })
+}
+
+/// Returns the author's access to the room that a first entry is about to create.
+fn as_opened(engine: &Inner, submission: &Submission, spec: &RoomSpec) -> Access {
+    let who = &submission.who;
+    Access {
+        room: RoomRecord::new(submission.room, spec, engine.clock.now()),
+        member: Some(Member::new(who.user.clone(), who.name.clone(), Role::Member, Seq::FIRST)),
+        guard: Seq::ZERO,
+        as_of: Seq::FIRST,
+    }
 }
 
 /// Lets the host look at what people post. Refused drafts are answered here; the others go on in their order.

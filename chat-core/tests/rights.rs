@@ -1,0 +1,77 @@
+//! Who may post what, and what becomes of a refusal.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chat_core::{
+    Action, Body, Code, Draft, Engine, Hub, Identity, LocalHub, Policy, Posted, RoomId, RoomSpec,
+    model::{MemberChange, Membership, Role},
+    protocol::{HubError, Target},
+    store::Access,
+};
+use common::{engine, human, join, leave, limits, user};
+
+async fn post_to(hub: &LocalHub, room: RoomId, draft: Draft) -> Result<Posted, HubError> {
+    hub.post_to(Target::Room(room), draft).await.map(|(_, posted)| posted)
+}
+
+fn role(name: &str, role: Role) -> Draft {
+    Draft::new(Body::Member(MemberChange { user: user(name), change: Membership::Role(role) }))
+}
+
+#[tokio::test]
+async fn the_first_entry_of_a_private_room_is_judged_like_every_other() {
+    let engine = engine().await;
+    let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| engine.hub(human(name)));
+    for draft in [join("eve"), leave("bob"), role("bob", Role::Owner)] {
+        let refused = ann.post_to(Target::User(user("bob")), draft).await.unwrap_err();
+        assert_eq!(refused.code, Code::Denied);
+    }
+    bob.direct(&user("ann")).post(Draft::text("secret")).await.unwrap();
+    let room = RoomId::direct(&user("ann"), &user("bob"));
+    assert_eq!(eve.room(room).await.err().unwrap().code, Code::NotFound);
+}
+
+/// A host that allows everything.
+struct Everything;
+
+#[async_trait]
+impl Policy for Everything {
+    fn authorize(&self, _: &Identity, _: &Action<'_>, _: Option<&Access>) -> Result<(), Code> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nobody_writes_to_an_inbox_whatever_the_policy_allows() {
+    let engine = Engine::builder().limits(limits()).policy(Arc::new(Everything)).build().await.unwrap();
+    let inbox = RoomId::inbox(&user("ann"));
+    let [ann, eve] = ["ann", "eve"].map(|name| engine.hub(human(name)));
+    ann.create(RoomSpec::public("makes the inbox")).await.unwrap();
+    for draft in [Draft::text("to myself"), leave("ann"), join("eve")] {
+        assert_eq!(post_to(&ann, inbox, draft.clone()).await.unwrap_err().code, Code::Denied);
+        assert_eq!(post_to(&eve, inbox, draft).await.unwrap_err().code, Code::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_moderator_removes_members_but_no_moderator_and_no_owner() {
+    let engine = engine().await;
+    let [ann, mia] = ["ann", "mia"].map(|name| engine.hub(human(name)));
+    let spec = RoomSpec::public("general").members(["mia", "max", "bob"].map(user));
+    let room = ann.create(spec).await.unwrap().id();
+    for moderator in ["mia", "max"] {
+        post_to(&ann, room, role(moderator, Role::Moderator)).await.unwrap();
+    }
+    for above in ["ann", "max"] {
+        assert_eq!(post_to(&mia, room, leave(above)).await.unwrap_err().code, Code::Denied, "{above}");
+    }
+    assert_eq!(post_to(&mia, room, leave("nobody")).await.unwrap_err().code, Code::NotFound);
+    post_to(&mia, room, leave("bob")).await.unwrap();
+    post_to(&ann, room, role("max", Role::Member)).await.unwrap();
+    post_to(&mia, room, leave("max")).await.unwrap();
+    post_to(&ann, room, leave("mia")).await.unwrap();
+}
