@@ -3,11 +3,14 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use chat_core::{
-    Action, Body, Code, Draft, Engine, Hub, Identity, LocalHub, Policy, Posted, RoomId, RoomSpec,
+    Action, Body, Code, Draft, Engine, Hub, Identity, LocalHub, Members, Policy, Posted, RoomId, RoomSpec,
     model::{MemberChange, Membership, Role},
     protocol::{HubError, Target},
     store::Access,
@@ -74,4 +77,32 @@ async fn a_moderator_removes_members_but_no_moderator_and_no_owner() {
     post_to(&ann, room, role("max", Role::Member)).await.unwrap();
     post_to(&mia, room, leave("max")).await.unwrap();
     post_to(&ann, room, leave("mia")).await.unwrap();
+}
+
+/// A host that lets each text pass once.
+#[derive(Default)]
+struct Once(Mutex<BTreeSet<String>>);
+
+#[async_trait]
+impl Policy for Once {
+    fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
+        Members.authorize(who, action, access)
+    }
+
+    async fn screen(&self, _: &Identity, _: RoomId, draft: &mut Draft) -> Result<(), Code> {
+        let is_new = draft.body.text().is_none_or(|text| self.0.lock().unwrap().insert(text.to_owned()));
+        if is_new { Ok(()) } else { Err(Code::Denied) }
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_is_not_refused_by_a_later_look_at_it() {
+    let engine = Engine::builder().limits(limits()).policy(Arc::new(Once::default())).build().await.unwrap();
+    let room = engine.hub(human("ann")).create(RoomSpec::public("general")).await.unwrap();
+    let draft = Draft::text("hi");
+    let (first, at_once) = tokio::join!(room.post(draft.clone()), room.post(draft.clone()));
+    let first = first.unwrap();
+    assert_eq!(at_once, Ok(first));
+    assert_eq!(room.post(draft).await, Ok(first));
+    assert_eq!(room.post(Draft::text("hi")).await.unwrap_err().code, Code::Denied, "this is another message");
 }

@@ -59,6 +59,9 @@ impl Judge {
     /// Decides about one draft. A refusal is never given on remembered facts.
     pub(super) async fn authorize(&mut self, engine: &Inner, submission: &Submission) -> Result<Permit, HubError> {
         let (room, who) = (submission.room, &submission.who);
+        if let Some(refusal) = submission.refusal {
+            return Err(refusal.into());
+        }
         if submission.right == Right::Own || who.kind == Kind::System {
             return self.own(engine, submission).await;
         }
@@ -150,7 +153,8 @@ fn as_opened(engine: &Inner, submission: &Submission, spec: &RoomSpec) -> Access
     }
 }
 
-/// Lets the host look at what people post. Refused drafts are answered here; the others go on in their order.
+/// Lets the host look at what people post. What it refuses goes on in its order too, with the refusal: an earlier try
+/// of it may be stored. Only what cannot be told now is answered here.
 pub(super) async fn screen(engine: &Inner, batch: Vec<Submission>) -> Vec<Submission> {
     let looks = batch.into_iter().map(async |mut submission: Submission| {
         if submission.who.kind != Kind::Human || submission.right == Right::Own {
@@ -161,6 +165,10 @@ pub(super) async fn screen(engine: &Inner, batch: Vec<Submission>) -> Vec<Submis
         let look = std::panic::AssertUnwindSafe(look).catch_unwind();
         let refusal = match tokio::time::timeout(engine.limits.screen_within, look).await {
             Ok(Ok(Ok(()))) => return Some(submission),
+            Ok(Ok(Err(code))) if !code.is_retryable() => {
+                submission.refusal = Some(code);
+                return Some(submission);
+            }
             Ok(Ok(Err(code))) => code,
             Ok(Err(_)) | Err(_) if engine.limits.screen_fails_open => return Some(submission),
             Ok(Err(_)) | Err(_) => Code::Retry,

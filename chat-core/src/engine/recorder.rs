@@ -117,6 +117,10 @@ impl Recorder {
                     share.opened |= permit.opens;
                     permit.guard
                 }
+                Err(_) if !share.submissions.is_empty() => {
+                    drafts.push_front(submission); // what is before it, perhaps an earlier try, is stored first
+                    break;
+                }
                 Err(error) => {
                     self.refuse_unless_stored(engine, submission, error).await;
                     continue;

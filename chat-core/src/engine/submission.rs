@@ -37,6 +37,8 @@ pub(crate) struct Submission {
     pub(crate) right: Right,
     /// How often it was judged and had to be judged again.
     pub(crate) judgements: u8,
+    /// What the host's screening said against it.
+    pub(crate) refusal: Option<Code>,
     key: Key,
     place: Option<Place>,
     reply: Reply,
@@ -74,7 +76,7 @@ impl Submission {
     ) -> Self {
         let key = draft.key;
         let reply = Reply(Some(Box::new(answer)));
-        Self { room, draft, who, right, judgements: 0, key, place: None, reply, _taken: taken }
+        Self { room, draft, who, right, judgements: 0, refusal: None, key, place: None, reply, _taken: taken }
     }
 
     /// Holds the draft to its place in its sender's order.
