@@ -10,7 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use chat_core::{
-    Action, Body, Code, Draft, Engine, Hub, Identity, LocalHub, Members, Policy, Posted, RoomId, RoomSpec,
+    Action, Body, Code, Draft, Engine, Hub, Identity, Key, LocalHub, LogStore, Members, Policy, Posted, RoomId,
+    RoomSpec, Seq,
+    memory::MemoryStore,
     model::{MemberChange, Membership, Role},
     protocol::{HubError, Target},
     store::Access,
@@ -105,4 +107,18 @@ async fn what_is_stored_is_not_refused_by_a_later_look_at_it() {
     assert_eq!(at_once, Ok(first));
     assert_eq!(room.post(draft).await, Ok(first));
     assert_eq!(room.post(Draft::text("hi")).await.unwrap_err().code, Code::Denied, "this is another message");
+}
+
+#[tokio::test]
+async fn what_is_stored_is_not_refused_because_an_inbox_takes_no_such_old_key() {
+    let store = Arc::new(MemoryStore::new());
+    let engine = Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
+    let room = engine.hub(human("ann")).create(RoomSpec::public("general")).await.unwrap().id();
+    let bob = engine.hub(human("bob"));
+    for number in 0..4 {
+        bob.create(RoomSpec::public(format!("fills the inbox {number}"))).await.unwrap();
+    }
+    store.trim(RoomId::inbox(&user("bob")), Seq::new(3).unwrap()).await.unwrap();
+    let of_a_late_clock = Draft { key: Key::new(1_600_000_000_000, [3; 10]), ..join("bob") };
+    post_to(&bob, room, of_a_late_clock).await.unwrap();
 }

@@ -186,7 +186,7 @@ impl Inner {
         tokio::spawn(async move {
             let mut result = Ok(());
             for (user, notice) in notices {
-                result = self.tell_inbox(&user, cause, notice).await;
+                result = self.tell_inbox(&user, cause, notice).await.or_else(told);
                 if result.is_err() {
                     break;
                 }
@@ -255,6 +255,16 @@ fn direct_spec(a: &UserId, b: &UserId) -> RoomSpec {
 
 fn inbox_spec(user: &UserId) -> RoomSpec {
     RoomSpec { visibility: Visibility::Inbox, ..RoomSpec::default() }.members([user.clone()])
+}
+
+/// Says what an inbox's refusal means to the sender of an entry that is stored, and must not be told it is not: an
+/// inbox that holds the key, or held and trimmed it, was told; with anything else the sender tries again.
+fn told(refusal: HubError) -> Result<(), HubError> {
+    match refusal.code {
+        Code::TooOld | Code::Conflict => Ok(()),
+        code if code.is_retryable() => Err(refusal),
+        _ => Err(Code::Retry.into()),
+    }
 }
 
 /// Returns whom an entry concerns and what they have to be told.
