@@ -5,13 +5,15 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use chat_core::{
-    BotRunner, Code, CommandError, Draft, Engine, EngineBuilder, Hub, Identity, Invocation, Key, Page, Posted,
-    RemoteCommand, Reply, Room, RoomSpec, Text, WorkQueue,
+    Action, BotRunner, Code, CommandError, Draft, Engine, EngineBuilder, Hub, Identity, Invocation, Key, Limits,
+    Members, Page, Policy, Posted, RemoteCommand, Reply, Room, RoomSpec, Text, WorkQueue,
     command::{replies, requests},
     memory::{MemoryBroker, MemoryQueue, MemoryStore},
     model::Body,
     queue::{Consume, DeadLetters, Job},
+    store::Access,
 };
 use common::{human, user};
 use futures::{Stream, StreamExt, future::join_all};
@@ -179,4 +181,25 @@ async fn any_node_stores_what_a_worker_answers_to_any_other() {
     shown.sort();
     let expected: Vec<_> = (0..6).map(|n| said(&format!("C{n} quote is $93.42 per share"))).collect();
     assert_eq!(shown, expected);
+}
+
+/// A host whose rules about commands have a bug.
+struct Buggy;
+
+#[async_trait]
+impl Policy for Buggy {
+    fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
+        assert!(!matches!(action, Action::Command(_)), "a bug of the host");
+        Members.authorize(who, action, access)
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_panics_is_answered_and_takes_no_place_for_ever() {
+    let engine = engine(&MemoryQueue::new()).policy(Arc::new(Buggy)).build().await.unwrap();
+    let room = lobby(&engine).await;
+    for _ in 0..=Limits::default().commands_per_user_max {
+        let answer = tokio::time::timeout(PATIENCE, room.post(typed("/stock=aapl"))).await;
+        assert_eq!(answer.expect("an answer in time").unwrap_err().code, Code::Retry);
+    }
 }

@@ -3,9 +3,9 @@
 //! A reply is stored under a key that follows from the invocation. Whatever is repeated or raced (a retry by the
 //! client, two workers, a worker and the deadline), the first reply is stored and every other one conflicts.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -71,7 +71,11 @@ impl Inner {
         }
         let taken = self.work.take();
         tokio::spawn(async move {
-            let done = self.command(&sender, room, key, &line).await;
+            let command = AssertUnwindSafe(self.command(&sender, room, key, &line));
+            let done = command.catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!("a command panicked; its caller is told to retry");
+                Err(Code::Retry.into())
+            });
             sender.person.end_command();
             answer(done.map(|()| Done { room, posted: Posted::Accepted }));
             drop(taken);
