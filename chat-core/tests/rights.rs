@@ -17,7 +17,7 @@ use chat_core::{
     protocol::{HubError, Target},
     store::Access,
 };
-use common::{engine, human, join, leave, limits, user};
+use common::{Stream, engine, human, join, leave, limits, user};
 
 async fn post_to(hub: &LocalHub, room: RoomId, draft: Draft) -> Result<Posted, HubError> {
     hub.post_to(Target::Room(room), draft).await.map(|(_, posted)| posted)
@@ -121,4 +121,21 @@ async fn what_is_stored_is_not_refused_because_an_inbox_takes_no_such_old_key() 
     store.trim(RoomId::inbox(&user("bob")), Seq::new(3).unwrap()).await.unwrap();
     let of_a_late_clock = Draft { key: Key::new(1_600_000_000_000, [3; 10]), ..join("bob") };
     post_to(&bob, room, of_a_late_clock).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_acts_under_a_name_of_the_engines_own_authors() {
+    let engine = engine().await;
+    let system = engine.hub(Identity::system());
+    let room = system.create(RoomSpec::public("general")).await.unwrap().id();
+    let impostors = [human("system"), human("bot:stock"), Identity::bot(user("system"), "System")];
+    for who in impostors {
+        let hub = engine.hub(who);
+        assert_eq!(post_to(&hub, room, Draft::text("believe me")).await.unwrap_err().code, Code::Unauthenticated);
+        assert_eq!(hub.create(RoomSpec::private("mine")).await.err().unwrap().code, Code::Unauthenticated);
+        Stream::new(hub.events(Vec::new())).closed().await;
+    }
+    let bot = engine.hub(Identity::bot(user("bot:stock"), "stock"));
+    assert_eq!(post_to(&bot, room, Draft::text("no member")).await.unwrap_err().code, Code::Denied);
+    post_to(&system, room, Draft::text("the host itself")).await.unwrap();
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Limits;
 use crate::{
-    model::{Body, Key, Membership, RoomChange, RoomSpec, Timestamp, Visibility},
+    model::{Body, Identity, Key, Kind, Membership, RoomChange, RoomSpec, Timestamp, UserId, Visibility},
     protocol::{Code, HubError},
 };
 
@@ -18,6 +18,16 @@ const KIND_BYTES_MAX: usize = 64;
 
 /// A key made by a clock this far ahead is refused: once trimmed, it would make all later keys of the room too old.
 const KEY_AHEAD_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
+
+/// Checks that nobody comes under a name that is kept for the engine's own authors: readers believe those.
+pub(super) fn author(who: &Identity) -> Result<(), HubError> {
+    let is_taken = match who.kind {
+        Kind::Human => who.user.is_reserved(),
+        Kind::Bot => who.user == UserId::system(),
+        Kind::System => false,
+    };
+    if is_taken { Err(HubError::new(Code::Unauthenticated, "this name is reserved")) } else { Ok(()) }
+}
 
 /// Checks the time in a sender's key.
 pub(super) fn key(key: Key, now: Timestamp) -> Result<(), HubError> {

@@ -157,11 +157,13 @@ impl Core {
     }
 
     async fn identify(&self, token: Option<String>) -> Result<Identity, HubError> {
-        match (&self.peer.identity, token) {
-            (Some(identity), _) => Ok(identity.clone()),
-            (None, Some(token)) => self.engine.authenticate(&token).await,
-            (None, None) => Err(Code::Unauthenticated.into()),
-        }
+        let identity = match (&self.peer.identity, token) {
+            (Some(identity), _) => identity.clone(),
+            (None, Some(token)) => self.engine.authenticate(&token).await?,
+            (None, None) => return Err(Code::Unauthenticated.into()),
+        };
+        super::check::author(&identity)?;
+        Ok(identity)
     }
 
     /// Receives one room only.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 
 use super::{
-    CatchUp, Engine, Inner, Peer,
+    CatchUp, Engine, Inner, Peer, check,
     local::{Events, LocalOutbox, NoBytes},
     post::{Done, Sender},
     session::First,
@@ -27,7 +27,8 @@ pub struct LocalHub {
 }
 
 impl Engine {
-    /// Returns the chat as this user has it.
+    /// Returns the chat as this user has it. A person under a name that is [reserved](UserId::is_reserved) may not act
+    /// here.
     pub fn hub(&self, identity: Identity) -> LocalHub {
         let who = Arc::new(identity);
         let person = self.inner().people.person(&who.user);
@@ -79,6 +80,7 @@ impl LocalHub {
         &self,
         request: impl FnOnce(&Arc<Inner>, &Sender, Box<dyn FnOnce(Result<Done, HubError>) + Send + Sync>),
     ) -> Result<(RoomId, Posted), HubError> {
+        check::author(&self.sender.who)?;
         let (answer, answered) = tokio::sync::oneshot::channel();
         request(
             self.inner(),
@@ -159,6 +161,7 @@ impl Room for LocalRoom {
     }
 
     async fn signal(&self, signal: Outgoing) -> Result<(), HubError> {
+        check::author(&self.hub.sender.who)?;
         self.hub.inner().send_signal(&self.hub.sender, self.id, signal).await
     }
 
