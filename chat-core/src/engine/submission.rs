@@ -10,6 +10,10 @@ use crate::{
     protocol::{Code, HubError},
 };
 
+/// Rooms of one session in which a refused draft has to come again first. Beyond that, drafts to further rooms are
+/// refused for good: only these lose no order by it.
+const HELD_MAX: usize = 1_024;
+
 /// Is where a draft was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -154,6 +158,9 @@ impl Order {
         match state.held.get(&room) {
             Some((first, _)) if *first == key => state.held.remove(&room),
             Some(_) => return Err(Code::Behind.into()),
+            None if state.held.len() >= HELD_MAX => {
+                return Err(HubError::new(Code::TooMany, "refused messages to too many rooms wait to be sent again"));
+            }
             None => None,
         };
         state.count += 1;
@@ -207,5 +214,18 @@ mod tests {
         first.hold();
         assert_eq!(order.admit(room, key(2)).unwrap_err().code, Code::Behind);
         order.admit(room, key(1)).unwrap();
+    }
+
+    #[test]
+    fn drafts_that_are_never_sent_again_are_held_for_so_many_rooms_only() {
+        let order = Arc::new(Order::default());
+        let room = |number: usize| RoomId::named(&number.to_string());
+        for number in 0..HELD_MAX {
+            order.admit(room(number), key(1)).unwrap().hold();
+        }
+        assert_eq!(order.admit(room(HELD_MAX), key(1)).unwrap_err().code, Code::TooMany);
+        assert_eq!(order.admit(room(0), key(2)).unwrap_err().code, Code::Behind);
+        order.admit(room(0), key(1)).unwrap();
+        order.admit(room(HELD_MAX), key(1)).unwrap();
     }
 }
