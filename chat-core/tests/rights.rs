@@ -13,9 +13,9 @@ use chat_core::{
     Action, Body, Code, Draft, Engine, Hub, Identity, Key, LocalHub, LogStore, Members, Policy, Posted, RoomId,
     RoomSpec, Seq,
     memory::MemoryStore,
-    model::{MemberChange, Membership, Role},
+    model::{MemberChange, Membership, NewEntry, Role},
     protocol::{HubError, Target},
-    store::Access,
+    store::{Access, Append},
 };
 use common::{Stream, engine, human, join, leave, limits, user};
 
@@ -138,4 +138,42 @@ async fn nobody_acts_under_a_name_of_the_engines_own_authors() {
     let bot = engine.hub(Identity::bot(user("bot:stock"), "stock"));
     assert_eq!(post_to(&bot, room, Draft::text("no member")).await.unwrap_err().code, Code::Denied);
     post_to(&system, room, Draft::text("the host itself")).await.unwrap();
+}
+
+/// Counts the notices in a user's inbox.
+async fn notices(store: &MemoryStore, name: &str) -> usize {
+    let inbox = store.read(RoomId::inbox(&user(name)), Seq::ZERO, 100).await.unwrap();
+    inbox.iter().filter(|entry| matches!(entry.body, Body::Inbox(_))).count()
+}
+
+#[tokio::test]
+async fn a_first_private_message_is_acknowledged_when_both_inboxes_know_of_the_room() {
+    let store = Arc::new(MemoryStore::new());
+    let engine = Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
+    let to_bob = engine.hub(human("ann")).direct(&user("bob"));
+    let draft = Draft::text("hi");
+    let first = to_bob.post(draft.clone()).await.unwrap();
+    assert_eq!((notices(&store, "ann").await, notices(&store, "bob").await), (1, 1));
+    assert_eq!(to_bob.post(draft).await, Ok(first));
+    assert_eq!((notices(&store, "ann").await, notices(&store, "bob").await), (1, 1), "told once");
+}
+
+#[tokio::test]
+async fn a_first_private_message_whose_node_died_before_it_told_anybody_is_told_of_by_its_retry() {
+    let (whole, torn) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+    let draft = Draft::text("hi");
+    let on = async |store: &Arc<MemoryStore>| {
+        let engine = Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
+        engine.hub(human("ann")).direct(&user("bob")).post(draft.clone()).await.unwrap()
+    };
+    let first = on(&whole).await;
+    // The same log without the inboxes: as if the node had died right after the append.
+    let room = RoomId::direct(&user("ann"), &user("bob"));
+    let entries = whole.read(room, Seq::ZERO, 10).await.unwrap().into_iter().map(|entry| {
+        let draft = Draft { key: entry.key, body: entry.body };
+        NewEntry::new(entry.id, draft, entry.author, entry.name, entry.at)
+    });
+    torn.append(&[Append { room, guard: Some(Seq::ZERO), entries: entries.collect() }]).await.unwrap();
+    assert_eq!(on(&torn).await, first);
+    assert_eq!((notices(&torn, "ann").await, notices(&torn, "bob").await), (1, 1));
 }

@@ -169,23 +169,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Tells the inboxes of those whom a membership entry concerns, then calls `done`. For all other entries that is now.
+    /// Tells the inboxes of those whom membership entries concern, then calls `done`. For all other entries that is now.
     ///
     /// Keys follow from the cause, so telling twice is harmless; nobody is told `done` before everybody is told.
-    pub(super) fn announce_members(
+    pub(super) fn announce_members<'a>(
         self: Arc<Self>,
-        entry: &Entry,
+        entries: impl Iterator<Item = &'a Entry>,
         done: impl FnOnce(Result<(), HubError>) + Send + Sync + 'static,
     ) {
-        let notices = notices(entry);
+        let notices: Vec<_> = entries.flat_map(notices).collect();
         if notices.is_empty() {
             return done(Ok(()));
         }
-        let cause = entry.key;
         let taken = self.work.take();
         tokio::spawn(async move {
             let mut result = Ok(());
-            for (user, notice) in notices {
+            for (cause, user, notice) in notices {
                 result = self.tell_inbox(&user, cause, notice).await.or_else(told);
                 if result.is_err() {
                     break;
@@ -267,9 +266,9 @@ fn told(refusal: HubError) -> Result<(), HubError> {
     }
 }
 
-/// Returns whom an entry concerns and what they have to be told.
-fn notices(entry: &Entry) -> Vec<(UserId, Notice)> {
-    let joined = |user: &UserId| (user.clone(), Notice::Joined(entry.room));
+/// Returns whom an entry concerns and what they have to be told, under the entry's key.
+fn notices(entry: &Entry) -> Vec<(Key, UserId, Notice)> {
+    let joined = |user: &UserId| (entry.key, user.clone(), Notice::Joined(entry.room));
     match &entry.body {
         Body::Room(RoomChange::Created(spec)) if spec.visibility != Visibility::Inbox => {
             let others = spec.members.iter().filter(|user| **user != entry.author);
@@ -277,7 +276,7 @@ fn notices(entry: &Entry) -> Vec<(UserId, Notice)> {
         }
         Body::Member(MemberChange { user, change: Membership::Join }) => vec![joined(user)],
         Body::Member(MemberChange { user, change: Membership::Leave }) => {
-            vec![(user.clone(), Notice::Left(entry.room))]
+            vec![(entry.key, user.clone(), Notice::Left(entry.room))]
         }
         _ => Vec::new(),
     }

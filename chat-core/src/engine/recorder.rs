@@ -112,11 +112,8 @@ impl Recorder {
                 submission.refuse(error);
                 continue;
             }
-            let guard = match self.judge.authorize(engine, &submission).await {
-                Ok(permit) => {
-                    share.opened |= permit.opens;
-                    permit.guard
-                }
+            let permit = match self.judge.authorize(engine, &submission).await {
+                Ok(permit) => permit,
                 Err(_) if !share.submissions.is_empty() => {
                     drafts.push_front(submission); // what is before it, perhaps an earlier try, is stored first
                     break;
@@ -126,12 +123,13 @@ impl Recorder {
                     continue;
                 }
             };
-            if share.append.guard.is_some_and(|first| first != guard) {
-                drafts.push_front(submission); // judged under another guard: goes with the next call
+            if share.append.guard.is_some_and(|first| permit.opens || first != permit.guard) {
+                drafts.push_front(submission); // judged under another guard, or the first of its room: goes next
                 break;
             }
-            share.append.guard = Some(guard);
-            if share.opened && share.append.entries.is_empty() {
+            share.append.guard = Some(permit.guard);
+            if permit.opens {
+                share.opened = true;
                 share.append.entries.extend(opening(engine, &submission));
             }
             let last = matches!(submission.draft.body, Body::Member(_) | Body::Room(_)) || share.opened;
@@ -211,9 +209,7 @@ impl Recorder {
             && let Some((creation, outcome)) = entries.next()
         {
             if let Outcome::Stored(seq) = outcome {
-                let entry = Arc::new(creation.into_entry(room, seq));
-                engine.clone().announce_members(&entry, |_| {});
-                stored.push(entry);
+                stored.push(Arc::new(creation.into_entry(room, seq)));
             }
             self.judge.forget(room);
         }
@@ -224,18 +220,13 @@ impl Recorder {
                     if matches!(entry.body, Body::Member(_) | Body::Room(_)) {
                         self.judge.forget(room);
                     }
-                    let answer = Stored { room, seq, id: entry.id };
-                    engine.clone().announce_members(&entry, move |done| {
-                        submission.reply(done.map(|()| answer));
-                    });
+                    announce(engine, submission, &entry);
                     stored.push(entry);
                 }
                 Outcome::Duplicate(seq, id) => {
-                    let answer = Stored { room, seq, id };
-                    let entry = Arc::new(Entry { id, ..entry.into_entry(room, seq) });
-                    engine.clone().announce_members(&entry, move |done| {
-                        submission.reply(done.map(|()| answer));
-                    });
+                    let entry = Entry { id, ..entry.into_entry(room, seq) };
+                    // Perhaps a node died before it told anybody.
+                    announce(engine, submission, &entry);
                 }
                 Outcome::Conflict => submission.refuse(Code::Conflict),
                 Outcome::TooOld => submission.refuse(Code::TooOld),
@@ -270,6 +261,16 @@ impl Recorder {
         engine.relay.announce(room, before, &entries);
         engine.let_pass(room, entries).await;
     }
+}
+
+/// Tells the inboxes what a stored entry says about their users, then answers its sender. The second entry of a room
+/// came with the creation that the engine put in front, and tells that too.
+fn announce(engine: &Arc<Inner>, submission: Submission, entry: &Entry) {
+    let Entry { room, seq, id, .. } = *entry;
+    let opening = if seq == Seq::FIRST.next() { opening(engine, &submission) } else { None };
+    let opening = opening.map(|opening| opening.into_entry(room, Seq::FIRST));
+    let entries = opening.iter().chain([entry]);
+    engine.clone().announce_members(entries, move |done| submission.reply(done.map(|()| Stored { room, seq, id })));
 }
 
 /// Calls the store until it has answered, in a task of its own that nothing cancels. Senders who have waited too long
