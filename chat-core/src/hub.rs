@@ -137,7 +137,7 @@ pub trait Hub: Send + Sync {
 /// * `streams_of_one_room_do_not_disturb_each_other`, whenever they begin and from wherever.
 /// * `a_cursor_of_another_log_is_reset`: [`Event::Reset`], then what comes from now on.
 /// * `what_was_before_joining_is_a_gap` where the room hides it.
-/// * `who_is_removed_is_unfollowed`, and receives nothing after the entry that says so.
+/// * `who_is_removed_is_unfollowed`, and receives neither the entry that says so nor what comes after it.
 /// * `a_room_of_others_is_unfollowed`: a stream of it says so at once.
 /// * `a_receiver_that_falls_behind_misses_nothing`.
 /// * `signals_reach_the_others`.

@@ -508,7 +508,7 @@ pub async fn who_is_removed_is_unfollowed(on: HubUnderTest) {
                 _ => {}
             }
         }
-        assert_eq!(last, removal.seq, "the entry that removed him is the last he sees");
+        assert!(last < removal.seq, "what removes him is not for him any more");
     }
     assert_eq!(bobs.post(Draft::text("still here?")).await.expect_err("he is out").code, Code::Denied);
 }

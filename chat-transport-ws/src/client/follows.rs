@@ -8,9 +8,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use chat_core::{
-    Code, Cursor, Entry, GapReason, HubError, RoomId, Seq, Signal, protocol::Request,
-};
+use chat_core::{Code, Cursor, Entry, GapReason, HubError, RoomId, Seq, Signal, protocol::Request};
 use tokio::time::Instant;
 
 use super::{ClientConfig, events::Receiver, link::Outgoing};
@@ -186,7 +184,8 @@ impl Follows {
 
     /// Takes an error if it answers a wish to follow.
     pub(super) fn refused(&mut self, config: &ClientConfig, reference: u64, error: &HubError) -> bool {
-        let asked = |room: &Room| matches!(room.state, Followed::Asked { reference: Some(asked), .. } if asked == reference);
+        let asked =
+            |room: &Room| matches!(room.state, Followed::Asked { reference: Some(asked), .. } if asked == reference);
         let Some((id, room)) = self.rooms.iter_mut().find(|(_, room)| asked(room)) else { return false };
         let id = *id;
         if error.code.is_retryable() {
@@ -232,7 +231,8 @@ impl Follows {
         }
         self.receivers.retain(|receiver| receiver.upgrade().inspect(|receiver| receiver.check()).is_some());
         let now = Instant::now();
-        self.dirty.extend(self.rooms.iter().filter(|(_, room)| room.retry_at.is_some_and(|at| at <= now)).map(|(id, _)| *id));
+        self.dirty
+            .extend(self.rooms.iter().filter(|(_, room)| room.retry_at.is_some_and(|at| at <= now)).map(|(id, _)| *id));
         while let Some(id) = self.dirty.pop_first() {
             let Some(from) = self.wish(id, now) else { continue };
             let Some(room) = self.rooms.get_mut(&id) else { continue };
@@ -267,7 +267,10 @@ impl Follows {
 
     /// Ends all streams.
     pub(super) fn end(&mut self, why: &HubError) {
-        self.receivers.drain(..).filter_map(|receiver| receiver.upgrade()).for_each(|receiver| receiver.end(why.clone()));
+        self.receivers
+            .drain(..)
+            .filter_map(|receiver| receiver.upgrade())
+            .for_each(|receiver| receiver.end(why.clone()));
     }
 }
 

@@ -188,11 +188,7 @@ impl RemoteHub {
         self.order(|answer| Order::Ask { request, answer }).await?
     }
 
-    fn receive(
-        &self,
-        scope: Option<RoomId>,
-        order: impl FnOnce(Arc<Receiver>) -> Order,
-    ) -> BoxStream<'static, Event> {
+    fn receive(&self, scope: Option<RoomId>, order: impl FnOnce(Arc<Receiver>) -> Order) -> BoxStream<'static, Event> {
         let receiver = Arc::new(Receiver::new(scope, self.shared.config.events_max));
         if self.orders.send(order(receiver.clone())).is_err() {
             return stream::iter([Event::Closed(closed())]).boxed();

@@ -4,10 +4,7 @@
 //! one for now, it refuses the later ones of that room too (`behind`); the lane waits, then sends that draft and the
 //! later ones again, in order, under the same keys. The earlier ones keep waiting for the answers they will get.
 
-use std::{
-    collections::VecDeque,
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use chat_core::{
     Code, Draft, Entry, EntryId, HubError, Key, Posted, RoomId, RoomSpec, Seq,
