@@ -50,6 +50,7 @@
 
 pub mod auth;
 pub mod broker;
+pub mod clock;
 pub mod command;
 pub mod engine;
 pub mod error;
@@ -68,8 +69,9 @@ pub mod conformance;
 
 pub use auth::{Authenticator, NoTokens};
 pub use broker::Broker;
+pub use clock::{Clock, Entropy};
 pub use command::{BotRunner, Command, CommandError, Invocation, RemoteCommand, Reply};
-pub use engine::{BuildError, CatchUp, Clock, Engine, EngineBuilder, Entropy, Flow, Limits, LocalHub, Peer, Session};
+pub use engine::{BuildError, CatchUp, Engine, EngineBuilder, Flow, Limits, LocalHub, Peer, Session};
 pub use fanout::{Class, Encoding, Frame, Outbox, Push};
 pub use hub::{Event, GapReason, Hub, Posted, Room, Start};
 pub use model::{

@@ -147,6 +147,8 @@ pub enum Listing {
     Public(UserId),
     /// All rooms except inboxes.
     All,
+    /// This room alone, with the membership and read mark of this user.
+    One(RoomId, UserId),
 }
 
 /// Keeps the logs.
@@ -249,6 +251,7 @@ pub trait RoomStore: Send + Sync {
     /// * `rooms_page_by_activity`: a clock that goes back changes no order; equal times are ordered by room id.
     /// * `unread_counts_messages_of_others`: after the read mark, own messages and joins not counted; for a member
     ///   who joined later, from their join on.
+    /// * `one_room_is_listed_alone`: whatever it is, as any list shows it; an unknown one gives an empty list.
     async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError>;
 
     /// Raises a user's read mark in a room; a lower one changes nothing.

@@ -6,11 +6,13 @@ use chat_core::{
     conformance::{
         broker::BrokerUnderTest, dead_letters::DeadLettersUnderTest, presence::PresenceUnderTest, queue::QueueUnderTest,
     },
-    memory::{MemoryBroker, MemoryPresence, MemoryQueue},
+    memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
 };
 
 /// Long enough for a busy machine to ask twice while it lasts.
 const LEASE: Duration = Duration::from_millis(300);
+
+chat_core::store_conformance!(memory_store, || async { MemoryStore::new() });
 
 chat_core::broker_conformance!(memory_broker, || async { BrokerUnderTest::new(Arc::new(MemoryBroker::new())) });
 

@@ -13,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use chat_core::{
     Clock, Command, CommandError, Identity, Invocation, Key, Reply, RoomId, Timestamp, UserId, WorkQueue,
+    clock::SystemClock,
     command::{BotRunner, CommandResult, Parsed, RemoteCommand, Ticket, WireError, parse, replies, requests},
-    engine::SystemClock,
     memory::MemoryQueue,
     queue::{Consume, DeadLetters, Delivery, Job, QueueError, QueueErrorKind, QueueName, Settlement},
 };

@@ -31,7 +31,8 @@ const STABLE_MS = 5_000;
 /** If an answer is due and nothing is heard this long, the client asks, and after the same time again gives the link
  * up: the server answers within 5 s even if its store does not, only a command may take longer. */
 const SILENCE_MS = 7_000;
-/** Drafts under way in one room: below the burst of 20 that a server allows, so that a resend is not refused. */
+/** Drafts under way in one room: below the burst of 20 that a server allows, so that a resend is not refused.
+ * After a refusal it is one at first, and one more with each answer. */
 const WINDOW = 16;
 /** Drafts kept at most: more than anybody types during an outage, and far below what sessionStorage takes. */
 const UNSENT_MAX = 500;
@@ -404,7 +405,6 @@ export class ChatClient {
     if (cursor && seq <= cursor.seq) return; // a repeat after a resume
     if (cursor) this.#miss(room, cursor.seq + 1, seq - 1);
     this.#advance({ room, seq, id });
-    if (entry.author === this.user) this.#unsent.settle(entry.key, 'stored', { room, seq, id });
     this.#emit('entry', entry);
   }
 
@@ -494,7 +494,7 @@ export class ChatClient {
  * Keeps the drafts that were not answered, one lane per room, so that one sender's order holds in each.
  *
  * A lane sends a few drafts ahead. If one of them is refused for now, the server refuses all later ones of the room
- * too (`behind`), so the lane stops and soon sends all of them again, in order, under the same keys.
+ * too (`behind`), so the lane stops, and soon sends it and the later ones again, in order, under the same keys.
  */
 class Unsent {
   owner = null;
@@ -546,11 +546,17 @@ class Unsent {
     for (const lane of this.#lanes.values()) this.#stop(lane);
   }
 
-  /** Takes a draft off the list: it is in the log, or it was a command and is being carried out. */
+  /**
+   * Takes a draft off the list: it is in the log, or it was a command and is being carried out.
+   *
+   * Only its answer does that, not the entry itself, which may come first when a stored draft is sent again after a cut:
+   * if the second try is refused for now, the server waits for a third, and everything later waits behind it.
+   */
   settle(key, status, answer) {
     const [lane, draft] = this.#find((one) => one.key === key);
     if (!draft) return; // answered before: the answer to a second try
     lane.tries = 0;
+    lane.window = Math.min(WINDOW, lane.window + 1);
     this.#remove(lane, draft);
     Object.assign(draft, { status, ref: null, room: answer.room ?? draft.room, seq: answer.seq, id: answer.id });
     draft.resolve(draft);
@@ -562,15 +568,7 @@ class Unsent {
   refuse(frame) {
     const [lane, draft] = this.#find((one) => one.ref !== null && one.ref === frame.ref);
     if (!draft) return;
-    if (frame.retryable) {
-      this.#stop(lane);
-      const wait = (frame.retry_after_ms ?? 0) + backoff(lane.tries++, this.#links.random);
-      lane.timer = setTimeout(() => {
-        lane.timer = null;
-        this.#pump(lane);
-      }, wait);
-      return;
-    }
+    if (frame.retryable) return this.#hold(lane, draft, frame);
     this.#remove(lane, draft);
     const error = new ChatError(frame);
     Object.assign(draft, { status: 'refused', ref: null, error });
@@ -579,25 +577,38 @@ class Unsent {
     this.#pump(lane);
   }
 
+  /** Lets a refused draft and all later ones wait. Earlier ones are still being answered. */
+  #hold(lane, draft, { name, retry_after_ms: least = 0 }) {
+    for (const later of lane.drafts.slice(lane.drafts.indexOf(draft))) later.ref = null;
+    // `behind` although nothing is before it: the server waits for another one, so let it have them all.
+    lane.window = name === 'behind' && draft === lane.drafts[0] ? WINDOW : 1;
+    clearTimeout(lane.timer);
+    lane.timer = setTimeout(() => {
+      lane.timer = null;
+      this.#pump(lane);
+    }, least + backoff(lane.tries++, this.#links.random));
+  }
+
   #pump(lane) {
     if (lane.drafts.length === 0) this.#lanes.delete(lane.name);
     if (!this.#flowing || lane.timer) return;
-    for (const draft of lane.drafts.slice(0, WINDOW)) {
+    for (const draft of lane.drafts.slice(0, lane.window)) {
       draft.ref ??= this.#links.transmit(draft.frame);
     }
   }
 
-  /** Forgets what is under way in a lane; all of it will be sent again. */
+  /** Forgets what is under way in a lane; all of it will be sent again over the next connection. */
   #stop(lane) {
     clearTimeout(lane.timer);
     lane.timer = null;
+    lane.window = WINDOW;
     for (const draft of lane.drafts) draft.ref = null;
   }
 
   #place(draft) {
     const { type, room, to } = draft.frame;
     const name = `${type} ${room ?? ''} ${to ?? ''}`;
-    if (!this.#lanes.has(name)) this.#lanes.set(name, { name, drafts: [], timer: null, tries: 0 });
+    if (!this.#lanes.has(name)) this.#lanes.set(name, { name, drafts: [], timer: null, tries: 0, window: WINDOW });
     const lane = this.#lanes.get(name);
     lane.drafts.push(draft);
     return lane;

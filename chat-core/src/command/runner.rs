@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{Command, CommandError, CommandResult, Invocation, Reply, replies, requests};
 use crate::{
-    engine::{Clock, SystemClock},
+    clock::{Clock, SystemClock},
     model::Timestamp,
     queue::{Consume, Delivery, Job, QueueError, Settlement, WorkQueue},
 };

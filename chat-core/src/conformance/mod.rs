@@ -5,11 +5,14 @@
 //!
 //! ```ignore
 //! chat_core::broker_conformance!(my_broker, || async { BrokerUnderTest::new(Arc::new(MyBroker::open().await)) });
+//! chat_core::store_conformance!(my_store, || async { MyStore::open("a fresh one").await });
 //! ```
 //!
-//! The line becomes a module of that name with one `#[tokio::test]` per case. The factory runs once per case and
-//! gives a port that shares nothing with those of other cases: on a real server, under a namespace of its own.
-//! A server that cannot be reached fails the test; nothing is skipped in silence.
+//! The line becomes a module of that name with one test per case, as in `my_store::append_numbers_densely`. The factory
+//! runs once per case and gives a port that shares nothing with those of other cases: on a real server, under a
+//! namespace of its own. A server that cannot be reached fails the test; nothing is skipped in silence. The tests bring
+//! their own runtime: the only thing an adapter adds is `chat-core = { …, features = ["conformance"] }` under
+//! `[dev-dependencies]`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)] // a case speaks by panicking
 
@@ -41,28 +44,6 @@ pub fn run(case: impl Future<Output = ()>) {
     runtime.block_on(async { tokio::time::timeout(CASE_WITHIN, case).await.expect("the case ends") });
 }
 
-/// Turns the list of a suite's cases into what its macro asks for.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conformance {
-    (names; $($case:ident)*) => {
-        &[$(stringify!($case)),*]
-    };
-    (tests $module:ident, $factory:expr, $suite:ident; $($case:ident)*) => {
-        mod $module {
-            #[allow(unused_imports)]
-            use super::*;
-
-            $(
-                #[test]
-                fn $case() {
-                    $crate::conformance::run($crate::conformance::$suite::case($factory, $crate::conformance::$suite::$case));
-                }
-            )*
-        }
-    };
-}
-
 /// Declares the cases of a suite once: as a list of names, and as the macro that makes each of them a test.
 macro_rules! suite {
     (($d:tt) $(#[$doc:meta])* $macro:ident in $module:ident: $($case:ident,)+) => {
@@ -72,14 +53,16 @@ macro_rules! suite {
         $(#[$doc])*
         #[macro_export]
         macro_rules! $macro {
-            ($d name:ident, $d factory:expr) => {
+            ($d name:ident, $d factory:expr $d(,)?) => {
                 mod $d name {
                     #[allow(unused_imports)] // what the factory names
                     use super::*;
 
-                    $(#[tokio::test]
-                    async fn $case() {
-                        $d crate::conformance::$module::$case(($d factory)().await).await;
+                    $(#[test]
+                    fn $case() {
+                        $d crate::conformance::run(async {
+                            $d crate::conformance::$module::$case(($d factory)().await.into()).await;
+                        });
                     })+
                 }
             };
@@ -125,6 +108,7 @@ mod tests {
 
     #[test]
     fn every_promise_of_a_port_is_a_case_of_its_suite() {
+        assert_eq!(promised(include_str!("../store.rs")), store::CASES);
         assert_eq!(promised(include_str!("../broker.rs")), broker::CASES);
         assert_eq!(promised(include_str!("../hub.rs")), hub::CASES);
         assert_eq!(promised(include_str!("../presence.rs")), presence::CASES);

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{next, silence, suite};
 use crate::{
-    engine::{Clock, SystemClock},
+    clock::{Clock, SystemClock},
     queue::{Consume, Delivery, Job, QueueError, QueueName, Settlement, WorkQueue},
 };
 

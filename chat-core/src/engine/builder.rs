@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
-    Clock, Engine, Entropy, Inner, Limits, Running, SystemClock, SystemEntropy, clock, commands, drain,
+    Engine, Inner, Limits, Running, commands, drain,
     hint::Sealer,
     hub,
     people::People,
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     auth::{Authenticator, NoTokens},
     broker::{Broker, BrokerError},
+    clock::{self, Clock, Entropy, SystemClock, SystemEntropy},
     command::{Command, Registry},
     fanout::Rooms,
     memory::{MemoryPresence, MemoryStore},

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Limits;
 use crate::{
-    model::{Body, Membership, RoomChange, RoomSpec, Visibility},
+    model::{Body, Key, Membership, RoomChange, RoomSpec, Timestamp, Visibility},
     protocol::{Code, HubError},
 };
 
@@ -15,6 +15,17 @@ const TOPIC_CHARS_MAX: usize = 512;
 const EMOJI_BYTES_MAX: usize = 32;
 /// Longest name of an application's own kind.
 const KIND_BYTES_MAX: usize = 64;
+
+/// A key made by a clock this far ahead is refused: once trimmed, it would make all later keys of the room too old.
+const KEY_AHEAD_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
+
+/// Checks the time in a sender's key.
+pub(super) fn key(key: Key, now: Timestamp) -> Result<(), HubError> {
+    if key.unix_ms() > now.0.saturating_add(KEY_AHEAD_MS_MAX) {
+        return Err(HubError::new(Code::InvalidKey, "the time in the key is more than a day ahead"));
+    }
+    Ok(())
+}
 
 /// Checks what a client wants to post.
 pub(super) fn body(body: &Body, limits: &Limits) -> Result<(), HubError> {
@@ -130,6 +141,13 @@ mod tests {
         for bad in ["", " ", "\n\t", "\u{200b}\u{200b}", "a\0b", "a\u{202e}b", "\u{7f}x"] {
             assert!(!text(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_key_may_be_old_but_not_of_the_future() {
+        let now = Timestamp(1_800_000_000_000);
+        assert!(key(Key::new(0, [1; 10]), now).is_ok() && key(Key::new(now.0 + 60_000, [1; 10]), now).is_ok());
+        assert!(key(Key::new(now.0 + 2 * KEY_AHEAD_MS_MAX, [1; 10]), now).is_err());
     }
 
     #[test]

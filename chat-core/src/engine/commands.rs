@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
-    Inner,
+    Inner, hint,
     post::{Done, Sender},
     submission::Right,
 };
@@ -73,11 +73,6 @@ impl Inner {
         tokio::spawn(async move {
             let done = self.command(&sender, room, key, &line).await;
             sender.person.end_command();
-            if let (Err(error), Some(order)) = (&done, &sender.order)
-                && error.code.is_retryable()
-            {
-                order.hold(room, key);
-            }
             answer(done.map(|()| Done { room, posted: Posted::Accepted }));
             drop(taken);
         });
@@ -209,8 +204,30 @@ impl Inner {
                 Settlement::Dead(error.to_string())
             };
         }
-        self.pending.resolve(&answered, &outcome);
+        if !self.pending.resolve(&(answered.key, answered.user.clone()), &outcome) {
+            self.tell_where_it_waits(answered, outcome);
+        }
         Settlement::Done
+    }
+
+    /// Tells the other nodes what was answered: one of them accepted the command.
+    fn tell_where_it_waits(&self, Answered { room, key, user }: Answered, outcome: Outcome) {
+        let (whisper, usage) = match outcome {
+            Ok(Reply::Whisper(text)) => (Some(text), None),
+            Err(CommandError::Usage(text)) => (None, Some(text.into_owned())),
+            _ => (None, None),
+        };
+        self.relay.answered(room, hint::Answered { key, user, whisper, usage });
+    }
+
+    /// Takes the word of another node that a command of ours was answered; what was said is in the log.
+    pub(super) fn answered_elsewhere(&self, hint::Answered { key, user, whisper, usage }: hint::Answered) {
+        let outcome = match (whisper, usage) {
+            (Some(text), _) => Ok(Reply::Whisper(text)),
+            (None, Some(text)) => Err(CommandError::Usage(text.into())),
+            (None, None) => Ok(Reply::Nothing),
+        };
+        self.pending.resolve(&(key, user), &outcome);
     }
 }
 
@@ -245,10 +262,13 @@ impl Pending {
         waiting
     }
 
-    fn resolve(&self, call: &Answered, outcome: &Outcome) {
-        for waiting in self.waiting.lock().remove(&(call.key, call.user.clone())).into_iter().flatten() {
-            let _ = waiting.send(outcome.clone()); // the caller gave up
+    /// Passes an outcome to those who wait for it on this node. Returns whether there was somebody.
+    fn resolve(&self, call: &(Key, UserId), outcome: &Outcome) -> bool {
+        let Some(waiting) = self.waiting.lock().remove(call) else { return false };
+        for caller in waiting {
+            let _ = caller.send(outcome.clone()); // the caller gave up
         }
+        true
     }
 }
 

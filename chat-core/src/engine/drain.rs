@@ -10,8 +10,11 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Inner, clock};
-use crate::protocol::{Close, CloseCode};
+use super::Inner;
+use crate::{
+    clock,
+    protocol::{Close, CloseCode},
+};
 
 /// Counts the drafts that were taken and not yet answered.
 #[derive(Clone, Debug, Default)]

@@ -237,23 +237,12 @@ impl Core {
 }
 
 impl Inner {
+    /// Lists the rooms a session follows, in one query: pages are cut by time, and rooms of one millisecond at the
+    /// cut would be missed.
     async fn own_rooms(&self, user: &crate::model::UserId) -> Result<Vec<RoomSummary>, HubError> {
-        let mut rooms = Vec::new();
-        let mut page = Page::newest(Page::LIMIT_MAX);
         let rooms_max = self.limits.rooms_per_session_max.saturating_sub(1); // one is the inbox
-        loop {
-            let part =
-                self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))?;
-            let whole = part.len() < usize::from(page.limit);
-            let Some(last) = part.last().map(|room| room.active) else { break };
-            page = Page::newest(Page::LIMIT_MAX).before(last.0.max(0).cast_unsigned());
-            rooms.extend(part);
-            if whole || rooms.len() >= rooms_max {
-                break;
-            }
-        }
-        rooms.truncate(rooms_max);
-        Ok(rooms)
+        let page = Page { limit: u16::try_from(rooms_max).unwrap_or(u16::MAX), ..Page::default() };
+        self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))
     }
 
     /// Registers a session.
@@ -275,8 +264,10 @@ impl Inner {
             for lease in seat.leave_all().into_values() {
                 lease.room().detach(seat.number).await;
             }
+            let user = seat.identity.user.clone();
+            drop(seat); // and with it the connection's buffers, before the grace begins
             if last {
-                self.went(&seat.identity.user).await;
+                self.went(&user).await;
             }
         });
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::{
-    model::{Entry, EntryId, NodeId, RoomId, Seq, UserId},
+    model::{Entry, EntryId, Key, NodeId, RoomId, Seq, UserId},
     protocol::Signal,
 };
 
@@ -28,6 +28,21 @@ pub(super) enum Hint {
     Stored { room: RoomId, first: Seq, last: Seq, before: Option<EntryId>, entries: Vec<Arc<Entry>> },
     /// Something that is never stored, for the followers of a room.
     Signal { room: RoomId, signal: Signal },
+    /// A worker has answered a command of this room; the node where its caller waits may say so.
+    Answered { room: RoomId, answered: Answered },
+}
+
+/// Is the word that a command was answered, as far as the node that accepted it has to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Answered {
+    pub(super) key: Key,
+    pub(super) user: UserId,
+    /// What only the caller is to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) whisper: Option<String>,
+    /// What the caller did wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) usage: Option<String>,
 }
 
 /// Is an opened payload.
@@ -52,6 +67,8 @@ struct Wire {
     entries: Vec<Arc<Entry>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signal: Option<SignalWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answered: Option<Answered>,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -156,9 +173,10 @@ impl From<Hint> for Wire {
     fn from(hint: Hint) -> Self {
         match hint {
             Hint::Stored { room, first, last, before, entries } => {
-                Self { room: Some(room), first: Some(first), last: Some(last), before, entries, signal: None }
+                Self { room: Some(room), first: Some(first), last: Some(last), before, entries, ..Self::default() }
             }
             Hint::Signal { room, signal } => Self { room: Some(room), signal: Some(signal.into()), ..Self::default() },
+            Hint::Answered { room, answered } => Self { room: Some(room), answered: Some(answered), ..Self::default() },
         }
     }
 }
@@ -168,6 +186,9 @@ impl Wire {
         let room = self.room?;
         if let Some(signal) = self.signal {
             return Some(Hint::Signal { room, signal: signal.into_signal()? });
+        }
+        if let Some(answered) = self.answered {
+            return Some(Hint::Answered { room, answered });
         }
         let (first, last, entries) = (self.first?, self.last?, self.entries);
         // Entries that do not fill exactly the positions announced are not worth believing.

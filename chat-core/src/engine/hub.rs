@@ -48,12 +48,8 @@ impl LocalHub {
 
     /// Returns one room as a list shows it, to who may read it.
     pub async fn summary(&self, room: RoomId) -> Result<RoomSummary, HubError> {
-        let access = self.inner().readable(&self.sender.who, room).await?;
-        let last = self.inner().read_history(&self.sender.who, room, &Page::newest(1)).await?.pop();
-        let mut summary = RoomSummary::new(access.room, access.member, access.as_of, access.guard);
-        summary.active = last.as_ref().map_or(summary.active, |last| last.at);
-        summary.last = last;
-        Ok(summary)
+        self.inner().readable(&self.sender.who, room).await?;
+        self.inner().summary(&self.sender.who, room).await
     }
 
     /// Reads what a client without a connection missed after a cursor.

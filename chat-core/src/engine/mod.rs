@@ -1,14 +1,13 @@
 //! The engine: what joins the ports and the fan-out.
 //!
-//! One message's path, file by file: [`session`] takes it from a transport, [`post`] checks it and hands it to its
-//! room's lane, [`recorder`] judges, appends and acknowledges it, [`crate::fanout`] puts it in order and hands it to
-//! everybody on this node, [`relay`] tells the other nodes. Beside that path: [`follow`] is how sessions come to receive
-//! a room, [`poll`] finds what no hint announced, [`commands`] carries out slash commands, [`presence`] knows who is
-//! online, [`drain`] ends it all in order.
+//! One message's path, file by file: `session` takes it from a transport, `post` checks it and hands it to its room's
+//! lane, `recorder` judges (`judge`), appends and acknowledges it, [`fanout`](crate::fanout) puts it in order and hands
+//! it to everybody on this node, `relay` tells the other nodes. Beside that path: `follow` is how sessions come to
+//! receive a room, `poll` finds what no hint announced, `commands` carries out slash commands, `presence` knows who is
+//! online, `drain` ends it all in order.
 
 mod builder;
 mod check;
-mod clock;
 mod commands;
 mod drain;
 mod follow;
@@ -43,6 +42,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     auth::Authenticator,
+    clock::{self, Clock, Entropy},
     command::Registry,
     fanout::{Encoding, Rooms, Seat},
     model::{EntryId, Key, NodeId, Notice, RoomId, UserId},
@@ -53,7 +53,6 @@ use crate::{
 };
 
 pub use builder::{BuildError, EngineBuilder};
-pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use hub::LocalHub;
 pub use limits::Limits;
 pub use reads::CatchUp;

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Inner, check,
     people::Person,
-    submission::{Order, Right, Stored, Submission},
+    submission::{Order, Place, Right, Stored, Submission},
 };
 use crate::{
     command::{Parsed, parse},
@@ -32,6 +32,12 @@ pub(crate) struct Sender {
     /// The session, if there is one: its order holds, and whispers reach it.
     pub(crate) seat: Option<Arc<Seat>>,
     pub(crate) order: Option<Arc<Order>>,
+}
+
+/// Is a draft that may go on.
+enum Admitted {
+    Draft(Option<Place>),
+    Command(String, Option<Place>),
 }
 
 /// Is what became of a draft.
@@ -59,23 +65,23 @@ impl Inner {
         let (room, right) = destination(&sender.who, target);
         let key = draft.key;
         match self.admit(sender, room, &mut draft) {
-            Ok(None) => {
+            Ok(Admitted::Draft(place)) => {
                 let taken = self.work.take();
-                let mut submission = Submission::new(room, draft, sender.who.clone(), right, taken, |stored| {
-                    answer(stored.map(Done::from));
+                let answer = |stored: Result<Stored, HubError>| answer(stored.map(Done::from));
+                let submission = Submission::new(room, draft, sender.who.clone(), right, taken, answer);
+                self.lane(room).submit(submission.at(place));
+            }
+            Ok(Admitted::Command(line, place)) => {
+                self.clone().carry_out(sender.clone(), room, key, line, move |done| {
+                    if let (Err(error), Some(place)) = (&done, &place)
+                        && error.code.is_retryable()
+                    {
+                        place.hold();
+                    }
+                    answer(done);
                 });
-                if let Some(order) = &sender.order {
-                    submission = submission.in_order(order.clone());
-                }
-                self.lane(room).submit(submission);
             }
-            Ok(Some(line)) => self.clone().carry_out(sender.clone(), room, key, line, answer),
-            Err(error) => {
-                if let (true, Some(order)) = (error.code.is_retryable(), &sender.order) {
-                    order.hold(room, key);
-                }
-                answer(Err(error));
-            }
+            Err(error) => answer(Err(error)),
         }
     }
 
@@ -87,7 +93,10 @@ impl Inner {
         mut spec: RoomSpec,
         answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
-        if let Err(error) = check::spec(&spec, &self.limits).and_then(|()| self.allow_send(sender)) {
+        let allowed = check::key(key, self.clock.now())
+            .and_then(|()| check::spec(&spec, &self.limits))
+            .and_then(|()| self.allow_send(sender));
+        if let Err(error) = allowed {
             return answer(Err(error));
         }
         let room = match (spec.id.take().filter(|_| sender.who.kind == Kind::System), &spec.name) {
@@ -123,8 +132,9 @@ impl Inner {
         answered.await.unwrap_or_else(|_| Err(Code::Retry.into()))
     }
 
-    /// Checks a draft; returns the command line if it is one.
-    fn admit(&self, sender: &Sender, room: RoomId, draft: &mut Draft) -> Result<Option<String>, HubError> {
+    /// Checks a draft, gives it its place, and tells whether it is a command.
+    fn admit(&self, sender: &Sender, room: RoomId, draft: &mut Draft) -> Result<Admitted, HubError> {
+        check::key(draft.key, self.clock.now())?;
         let mut line = None;
         if let (Kind::Human, Body::Text(text)) = (sender.who.kind, &mut draft.body) {
             match parse(&text.text) {
@@ -140,11 +150,13 @@ impl Inner {
         if line.is_none() {
             check::body(&draft.body, &self.limits)?;
         }
-        if let Some(order) = &sender.order {
-            order.admit(room, draft.key)?;
-        }
-        self.allow_send(sender)?;
-        Ok(line)
+        let place = sender.order.as_ref().map(|order| order.admit(room, draft.key)).transpose()?;
+        self.allow_send(sender).inspect_err(|_| {
+            if let Some(place) = &place {
+                place.hold(); // too fast, or draining: both pass
+            }
+        })?;
+        Ok(line.map_or(Admitted::Draft(place.clone()), |line| Admitted::Command(line, place)))
     }
 
     fn allow_send(&self, sender: &Sender) -> Result<(), HubError> {

@@ -79,6 +79,12 @@ impl Inner {
         Ok(rooms)
     }
 
+    pub(super) async fn summary(&self, who: &Identity, room: RoomId) -> Result<RoomSummary, HubError> {
+        let one = Listing::One(room, who.user.clone());
+        let rooms = self.store.rooms(&one, &Page::newest(1)).await.map_err(|error| self.store_failed(&error))?;
+        rooms.into_iter().next().ok_or_else(|| Code::NotFound.into())
+    }
+
     /// Lists members with whether they are online; the session is told when that changes.
     pub(super) async fn list_members(
         &self,

@@ -46,7 +46,7 @@ impl Lane {
         if let Err(refused) = self.queue.try_send(submission) {
             metrics::counter!("chat_lane_full_total").increment(1);
             let submission = refused.into_inner();
-            submission.refuse(HubError::from(Code::Retry).after(Duration::from_secs(1)));
+            submission.refuse(soon());
         }
     }
 }
@@ -163,26 +163,30 @@ impl Recorder {
 
     /// Appends the shares, answers their senders, and returns what is new. What has to be judged again goes back
     /// to the front of `waiting`.
+    ///
+    /// A batch that the store refuses for good is tried share by share, so that one room's poison is its own.
     async fn append(
         &mut self,
         engine: &Arc<Inner>,
         queue: &mut mpsc::Receiver<Submission>,
-        mut shares: Vec<Share>,
+        shares: Vec<Share>,
         waiting: &mut BTreeMap<RoomId, VecDeque<Submission>>,
     ) -> Vec<(RoomId, Vec<Arc<Entry>>)> {
         let mut stored = Vec::with_capacity(shares.len());
-        let batch: Vec<Append> = shares
-            .iter_mut()
-            .map(|share| Append { entries: std::mem::take(&mut share.append.entries), ..share.append })
-            .collect();
-        if batch.is_empty() {
-            return stored;
-        }
-        let (batch, outcomes) = call(engine, queue, batch, &mut shares).await;
-        let Some(outcomes) = outcomes else { return stored }; // the senders were told to retry as the shares drop
-        for ((share, append), outcomes) in shares.into_iter().zip(batch).zip(outcomes) {
-            let entries = self.settle(engine, share, append, outcomes, waiting);
-            stored.extend((!entries.1.is_empty()).then_some(entries));
+        let mut calls = VecDeque::from([shares]);
+        while let Some(mut shares) = calls.pop_front().filter(|shares| !shares.is_empty()) {
+            match call(engine, queue, &mut shares).await {
+                Some(outcomes) => {
+                    for (share, outcomes) in shares.into_iter().zip(outcomes) {
+                        let (room, entries) = self.settle(engine, share, outcomes, waiting);
+                        if !entries.is_empty() {
+                            stored.push((room, entries));
+                        }
+                    }
+                }
+                None if shares.len() > 1 => calls.extend(shares.into_iter().map(|share| vec![share])),
+                None => {} // the senders are told to retry as the share drops
+            }
         }
         stored
     }
@@ -192,14 +196,13 @@ impl Recorder {
         &mut self,
         engine: &Arc<Inner>,
         share: Share,
-        append: Append,
         outcomes: Vec<Outcome>,
         waiting: &mut BTreeMap<RoomId, VecDeque<Submission>>,
     ) -> (RoomId, Vec<Arc<Entry>>) {
-        let room = append.room;
+        let room = share.append.room;
         let mut stored = Vec::new();
         let mut again = Vec::new();
-        let mut entries = append.entries.into_iter().zip(outcomes);
+        let mut entries = share.append.entries.into_iter().zip(outcomes);
         if share.opened
             && let Some((creation, outcome)) = entries.next()
         {
@@ -266,14 +269,15 @@ impl Recorder {
 }
 
 /// Calls the store until it has answered, in a task of its own that nothing cancels. Senders who have waited too long
-/// are told to retry; their drafts stay in the batch, which is repeated as it is before anything newer.
+/// are told to retry; their drafts stay in the batch, which is repeated as it is before anything newer. `None` means
+/// that the store refused for good.
 async fn call(
     engine: &Arc<Inner>,
     queue: &mut mpsc::Receiver<Submission>,
-    batch: Vec<Append>,
     shares: &mut [Share],
-) -> (Vec<Append>, Option<Vec<Vec<Outcome>>>) {
-    let batch = Arc::new(batch);
+) -> Option<Vec<Vec<Outcome>>> {
+    let take = |share: &mut Share| Append { entries: std::mem::take(&mut share.append.entries), ..share.append };
+    let batch = Arc::new(shares.iter_mut().map(take).collect::<Vec<_>>());
     let started = Instant::now();
     let trips = started + engine.limits.append_within;
     let mut tripped = false;
@@ -285,7 +289,7 @@ async fn call(
                 biased;
                 result = &mut answer => break result,
                 () = tokio::time::sleep_until(trips), if !tripped => tripped = trip(engine, shares),
-                Some(late) = queue.recv(), if tripped => late.refuse(HubError::from(Code::Retry).after(Duration::from_secs(1))),
+                Some(late) = queue.recv(), if tripped => late.refuse(soon()),
             }
         };
         match result {
@@ -294,7 +298,7 @@ async fn call(
                 tracing::warn!(%error, "the store did not take a batch; it is repeated");
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "the store refused a batch for good; its senders are told to retry");
+                tracing::error!(%error, "the store refused a batch for good");
                 break None;
             }
             Err(panic) => {
@@ -307,9 +311,11 @@ async fn call(
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_millis(500));
     };
-    engine.store_ok(outcomes.is_some() || !tripped);
+    engine.store_ok(outcomes.is_some());
     metrics::histogram!("chat_append_seconds").record(started.elapsed().as_secs_f64());
-    (Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone()), outcomes)
+    let batch = Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone());
+    shares.iter_mut().zip(batch).for_each(|(share, append)| share.append = append);
+    outcomes
 }
 
 type Answer = Result<Vec<Vec<Outcome>>, crate::store::StoreError>;
@@ -322,7 +328,7 @@ fn spawn_append(engine: &Inner, batch: Arc<Vec<Append>>) -> JoinHandle<Answer> {
 /// Tells everybody in the batch to retry. Always true.
 fn trip(engine: &Inner, shares: &mut [Share]) -> bool {
     engine.store_ok(false);
-    let error = HubError::from(Code::Retry).after(Duration::from_secs(1));
+    let error = soon();
     shares.iter_mut().flat_map(|share| &mut share.submissions).for_each(|submission| submission.refuse_now(&error));
     true
 }
@@ -330,6 +336,11 @@ fn trip(engine: &Inner, shares: &mut [Share]) -> bool {
 /// Tells whether this creates a room that has a name: then an existing one is as good.
 fn is_named_creation(entry: &NewEntry) -> bool {
     matches!(&entry.body, Body::Room(RoomChange::Created(spec)) if spec.name.is_some())
+}
+
+/// Says to try again in a second.
+fn soon() -> HubError {
+    HubError::from(Code::Retry).after(Duration::from_secs(1))
 }
 
 fn new_entry(engine: &Inner, draft: Draft, who: &Identity) -> NewEntry {

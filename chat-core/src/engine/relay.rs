@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Inner,
-    hint::{Hint, Hints, Sealer},
+    hint::{Answered, Hint, Hints, Sealer},
 };
 use crate::{
     broker::{Heard, Link, Topic},
@@ -75,6 +75,14 @@ impl Relay {
             && let Some(hint) = Hint::signal(room, signal)
         {
             self.push(room, hint);
+        }
+    }
+
+    /// Tells the node where a command's caller waits that a worker has answered. It may get lost: then the caller
+    /// learns it at the deadline.
+    pub(super) fn answered(&self, room: RoomId, answered: Answered) {
+        if self.link.is_some() {
+            self.push(room, Hint::Answered { room, answered });
         }
     }
 
@@ -222,6 +230,8 @@ impl Inner {
                         if believed { self.wait_then_repair(live, last) } else { self.repair_or_log(&live).await }
                     }
                 }
+                Hint::Answered { answered, .. } if sealed => self.answered_elsewhere(answered),
+                Hint::Answered { .. } => {}
                 Hint::Signal { room, signal } => {
                     if let (true, Some(live)) = (sealed || !self.relay.sealer.can_seal(), self.rooms.get(room)) {
                         live.signal(&signal, None).await;

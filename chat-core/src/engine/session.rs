@@ -13,6 +13,7 @@ use std::{
     },
 };
 
+use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -287,18 +288,22 @@ impl Core {
         tokio::spawn(self.work_off());
     }
 
+    /// Does what is to be done. A panic, which only a host's policy or a port can cause, ends the session: the
+    /// client connects again and resumes.
     async fn work_off(self: Arc<Self>) {
         while let Some(item) = self.next_item() {
-            self.handle(item).await;
+            let is_send = matches!(item, Item::Request(_, Request::Send { .. }));
+            if std::panic::AssertUnwindSafe(self.handle(item)).catch_unwind().await.is_err() {
+                tracing::error!("a request panicked; its session is closed");
+                self.outbox.close(CloseCode::Internal.into());
+            }
+            self.desk.lock().sends -= usize::from(is_send); // only now may later sends go straight to their lane
         }
     }
 
     fn next_item(&self) -> Option<Item> {
         let mut desk = self.desk.lock();
         let item = desk.items.pop_front().filter(|_| !self.has_ended());
-        if let Some(Item::Request(_, Request::Send { .. })) = &item {
-            desk.sends -= 1;
-        }
         desk.busy = item.is_some();
         item
     }

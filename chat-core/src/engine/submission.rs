@@ -38,7 +38,7 @@ pub(crate) struct Submission {
     /// How often it was judged and had to be judged again.
     pub(crate) judgements: u8,
     key: Key,
-    order: Option<Arc<Order>>,
+    place: Option<Place>,
     reply: Reply,
     _taken: Taken,
 }
@@ -74,13 +74,13 @@ impl Submission {
     ) -> Self {
         let key = draft.key;
         let reply = Reply(Some(Box::new(answer)));
-        Self { room, draft, who, right, judgements: 0, key, order: None, reply, _taken: taken }
+        Self { room, draft, who, right, judgements: 0, key, place: None, reply, _taken: taken }
     }
 
-    /// Holds the draft to the order of its sender's session.
+    /// Holds the draft to its place in its sender's order.
     #[must_use]
-    pub(crate) fn in_order(mut self, order: Arc<Order>) -> Self {
-        self.order = Some(order);
+    pub(crate) fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
         self
     }
 
@@ -103,16 +103,15 @@ impl Submission {
 
     /// Answers the sender although the draft may go on.
     pub(crate) fn refuse_now(&mut self, error: &HubError) {
-        if let (true, Some(order)) = (error.code.is_retryable(), &self.order) {
-            order.hold(self.room, self.key);
+        if let (true, Some(place)) = (error.code.is_retryable(), &self.place) {
+            place.hold();
         }
         self.reply.send(Err(error.clone()));
     }
 
     /// Tells whether an earlier draft of the same session to this room has to come again first.
     pub(crate) fn waits_behind(&self) -> Option<HubError> {
-        let order = self.order.as_ref()?;
-        order.is_behind(self.room, self.key).then(|| Code::Behind.into())
+        self.place.as_ref().filter(|place| place.is_behind()).map(|_| Code::Behind.into())
     }
 }
 
@@ -126,30 +125,85 @@ impl fmt::Debug for Submission {
 /// one has come again.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    held: Mutex<HashMap<RoomId, Key>>,
+    state: Mutex<OrderState>,
+}
+
+#[derive(Debug, Default)]
+struct OrderState {
+    /// Counts the drafts of the session: what came before a refused one is not behind it.
+    count: u64,
+    /// The earliest refused draft of each room.
+    held: HashMap<RoomId, (Key, u64)>,
+}
+
+/// Is a draft's place in its session's order.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    order: Arc<Order>,
+    room: RoomId,
+    key: Key,
+    number: u64,
 }
 
 impl Order {
+    /// Takes a draft that comes in: the one that was refused frees the room, any other has to wait for it.
+    pub(crate) fn admit(self: &Arc<Self>, room: RoomId, key: Key) -> Result<Place, HubError> {
+        let mut state = self.state.lock();
+        match state.held.get(&room) {
+            Some((first, _)) if *first == key => state.held.remove(&room),
+            Some(_) => return Err(Code::Behind.into()),
+            None => None,
+        };
+        state.count += 1;
+        Ok(Place { order: self.clone(), room, key, number: state.count })
+    }
+}
+
+impl Place {
     /// Notes that this draft has to come again first, unless an earlier one has to.
-    pub(crate) fn hold(&self, room: RoomId, key: Key) {
-        self.held.lock().entry(room).or_insert(key);
-    }
-
-    /// Tells whether a draft comes out of turn.
-    fn is_behind(&self, room: RoomId, key: Key) -> bool {
-        self.held.lock().get(&room).is_some_and(|held| *held != key)
-    }
-
-    /// Takes a draft that comes in: the one that was held frees the room, any other is out of turn.
-    pub(crate) fn admit(&self, room: RoomId, key: Key) -> Result<(), HubError> {
-        let mut held = self.held.lock();
-        match held.get(&room) {
-            Some(first) if *first == key => {
-                held.remove(&room);
-                Ok(())
-            }
-            Some(_) => Err(Code::Behind.into()),
-            None => Ok(()),
+    pub(crate) fn hold(&self) {
+        let mut state = self.order.state.lock();
+        let held = state.held.entry(self.room).or_insert((self.key, self.number));
+        if self.number < held.1 {
+            *held = (self.key, self.number);
         }
+    }
+
+    /// Tells whether an earlier draft to the same room was refused since this one came in.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.order.state.lock().held.get(&self.room).is_some_and(|(_, refused)| *refused < self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn key(number: u8) -> Key {
+        Key::new(1, [number; 10])
+    }
+
+    #[test]
+    fn what_came_before_a_refused_draft_is_not_behind_it() {
+        let (order, room) = (Arc::new(Order::default()), RoomId::named("r"));
+        let [first, second, third] = [1, 2, 3].map(|number| order.admit(room, key(number)).unwrap());
+        second.hold();
+        assert!(!first.is_behind() && !second.is_behind() && third.is_behind());
+        assert_eq!(order.admit(room, key(4)).unwrap_err().code, Code::Behind);
+        assert!(order.admit(RoomId::named("other"), key(4)).is_ok());
+        order.admit(room, key(2)).unwrap();
+        order.admit(room, key(3)).unwrap();
+    }
+
+    #[test]
+    fn of_several_refused_drafts_the_earliest_has_to_come_again() {
+        let (order, room) = (Arc::new(Order::default()), RoomId::named("r"));
+        let [first, second] = [1, 2].map(|number| order.admit(room, key(number)).unwrap());
+        second.hold();
+        first.hold();
+        assert_eq!(order.admit(room, key(2)).unwrap_err().code, Code::Behind);
+        order.admit(room, key(1)).unwrap();
     }
 }

@@ -12,7 +12,7 @@ use tokio::{sync::Notify, task::yield_now, time::Instant};
 
 use super::backlog::{Backlog, Now, Tag, Taken};
 use crate::{
-    engine::{Clock, SystemClock},
+    clock::{Clock, SystemClock},
     queue::{
         Consume, DeadId, DeadLetter, DeadLetters, Delivery, Job, QueueError, QueueErrorKind, QueueName, Settle,
         Settlement, WorkQueue,

@@ -4,6 +4,7 @@
 mod broker;
 mod presence;
 mod queue;
+mod store;
 
 /// Makes a test of each case: it must fail on the adapter with this defect. No case may be left out.
 macro_rules! mutants {

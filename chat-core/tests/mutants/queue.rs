@@ -82,6 +82,7 @@ impl WorkQueue for Broken {
             let (job, attempt) = (delivery.job.clone(), delivery.attempt);
             Ok(Delivery::new(job, attempt, Box::new(BrokenSettle(Some(delivery), defect))))
         });
+        let jobs = jobs.boxed();
         Ok(if defect == Defect::KeepsWhatALeaverHeld {
             Leaked(ManuallyDrop::new(jobs.boxed())).boxed()
         } else {
@@ -104,9 +105,9 @@ struct BrokenSettle(Option<Delivery>, Defect);
 impl Settle for BrokenSettle {
     async fn settle(mut self: Box<Self>, how: Settlement) -> Result<(), QueueError> {
         let how = match (self.1, how) {
-            (Defect::RepeatsWhatIsDone, Settlement::Done) => Settlement::Retry(Duration::ZERO),
-            (Defect::KnowsNoDelay, Settlement::Retry(_)) => Settlement::Retry(Duration::ZERO),
-            (Defect::RaisesTheDead, Settlement::Dead(_)) => Settlement::Retry(Duration::ZERO),
+            (Defect::RepeatsWhatIsDone, Settlement::Done)
+            | (Defect::KnowsNoDelay, Settlement::Retry(_))
+            | (Defect::RaisesTheDead, Settlement::Dead(_)) => Settlement::Retry(Duration::ZERO),
             (_, how) => how,
         };
         match self.0.take() {

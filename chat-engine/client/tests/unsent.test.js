@@ -59,16 +59,19 @@ test('an ack and its repeat settle a draft once', async () => {
   assert.deepEqual([told, chat.unsent], [['stored'], []]);
 });
 
-test('the entry itself settles a draft whose ack was lost', async () => {
+test('only an answer settles a draft: its entry may come while a second try is refused', async () => {
   await online();
   const draft = chat.say('r', 'a');
   net.latest().cut();
-  mock.timers.tick(15_000);
-  net.latest().open();
-  await net.latest().say(entry(3, { key: draft.key, author: 'ann' }));
+  await again();
+  const second = net.latest().of('send').at(-1);
+  await net.latest().say(entry(3, { key: draft.key, author: 'ann' }), refusal(second, 'rate_limited', { retry_after_ms: 100 }));
+  assert.notEqual(draft.status, 'stored');
+  mock.timers.tick(1_000);
+  const third = net.latest().of('send').at(-1);
+  assert.equal(third.key, draft.key, 'or everything later would be answered `behind`');
+  await net.latest().say(ack(third, 3));
   assert.equal(draft.status, 'stored');
-  await net.latest().say({ type: 'welcome', ref: net.latest().take('hello').ref, user: 'ann', now: NOW, limits: {} });
-  assert.deepEqual(texts(), []);
 });
 
 test('a refusal for now stops the room, and all is sent again in order', async () => {
@@ -82,8 +85,24 @@ test('a refusal for now stops the room, and all is sent again in order', async (
   mock.timers.tick(700);
   assert.deepEqual(texts(), ['a', 'b', 'c', 'x'], 'not before the wait is over');
   mock.timers.tick(125);
-  assert.deepEqual(texts(), ['a', 'b', 'c', 'x', 'a', 'b', 'c', 'd']);
+  assert.deepEqual(texts().slice(4), ['a'], 'one at first');
+  await socket.say(ack(socket.take('send'), 1));
+  assert.deepEqual(texts().slice(4), ['a', 'b', 'c']);
+  await socket.say(ack(socket.take('send'), 3));
+  assert.deepEqual(texts().slice(4), ['a', 'b', 'c', 'd']);
   assert.deepEqual(socket.of('send').slice(4, 7).map(({ key }) => key), [a.key, b.key, c.key]);
+});
+
+test('what was sent before a refused draft is still being answered', async () => {
+  await online();
+  for (const text of ['a', 'b', 'c']) chat.say('r', text);
+  const socket = net.latest();
+  const [a, b] = socket.of('send');
+  await socket.say(refusal(b, 'rate_limited'));
+  mock.timers.tick(125);
+  assert.deepEqual(texts(), ['a', 'b', 'c']);
+  await socket.say(ack(a, 1));
+  assert.deepEqual(texts(), ['a', 'b', 'c', 'b', 'c']);
 });
 
 test('late answers to an earlier try change nothing', async () => {
@@ -94,11 +113,21 @@ test('late answers to an earlier try change nothing', async () => {
   await socket.say(refusal(a, 'retry'));
   mock.timers.tick(125);
   await socket.say(refusal(b, 'behind'));
-  mock.timers.tick(20_000 - 15_000);
+  mock.timers.tick(5_000);
+  assert.deepEqual(texts(), ['a', 'b', 'a']);
+  await socket.say(ack(socket.take('send'), 1));
+  await socket.say(ack(socket.take('send'), 2));
+  assert.deepEqual([texts(), chat.unsent], [['a', 'b', 'a', 'b'], []]);
+});
+
+test('a server that waits for a later draft gets it', async () => {
+  await online();
+  for (const text of ['a', 'b']) chat.say('r', text);
+  const socket = net.latest();
+  const [a, b] = socket.of('send');
+  await socket.say(refusal(b, 'rate_limited'), refusal(a, 'behind'));
+  mock.timers.tick(250);
   assert.deepEqual(texts(), ['a', 'b', 'a', 'b']);
-  const [, , a2, b2] = socket.of('send');
-  await socket.say(ack(a2, 1), ack(b2, 2));
-  assert.deepEqual(chat.unsent, []);
 });
 
 test('a final refusal takes only that draft off the list', async () => {

@@ -1,13 +1,15 @@
 //! Reads the parts of a request; what cannot be read is answered in our own words and never repeated.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use axum::{
-    body::Bytes,
+    RequestExt,
+    body::Body,
     extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use chat_core::{Code, Identity, LocalHub, RoomId, UserId, protocol::parts::too_deep};
+use http_body_util::{BodyExt, LengthLimitError};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -16,6 +18,9 @@ use crate::Chat;
 
 /// A body fits in a frame, so it takes a round trip or two; who sends a byte a second is not waited for.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a body that is too large is read on: a megabyte over a bad link.
+const FORGET_WITHIN: Duration = Duration::from_secs(2);
 
 /// Is who asks, as the host's extractor said.
 #[derive(Clone, Debug)]
@@ -100,18 +105,31 @@ pub struct Json<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         if !is_json(request.headers()) {
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json"));
         }
-        let read = timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
-        let read = read.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?;
-        let bytes = read.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-            _ => Failure::invalid("the body cannot be read"),
-        })?;
+        let read = timeout(BODY_WITHIN, read_body(request.into_limited_body())).await;
+        let bytes = read.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"))??;
         read_json(&bytes).map(Self)
     }
+}
+
+/// Reads a body. One that is too large is read on for a moment and forgotten: who is still sending when the connection
+/// closes does not hear why.
+async fn read_body(mut body: Body) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Err(error) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
+                let _ = timeout(FORGET_WITHIN, async { while body.frame().await.is_some() {} }).await;
+                return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+            }
+            Err(_) => return Err(Failure::invalid("the body cannot be read")),
+        }
+    }
+    Ok(bytes)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

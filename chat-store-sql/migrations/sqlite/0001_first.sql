@@ -24,7 +24,8 @@ CREATE TABLE {p}rooms (
     visibility TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.visibility') VIRTUAL
 ) STRICT;
 
-CREATE INDEX {p}rooms_by_activity ON {p}rooms (visibility, active DESC, id);
+-- Only public rooms are listed for everybody; an index of all would be written to with every message.
+CREATE INDEX {p}rooms_public ON {p}rooms (active DESC, id) WHERE visibility = 'public';
 
 CREATE TABLE {p}entries (
     room    INTEGER NOT NULL,

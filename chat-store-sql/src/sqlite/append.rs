@@ -21,7 +21,7 @@ use crate::{
 const LOOK: &str = "
     SELECT k.key, r.head, r.guard, r.trimmed_ms, e.seq, e.id, e.hash
     FROM json_each(?1) AS k
-    JOIN {p}rooms AS r ON r.id = unhex(k.value ->> 0)
+    CROSS JOIN {p}rooms AS r ON r.id = unhex(k.value ->> 0)
     LEFT JOIN {p}users AS u ON u.id = k.value ->> 1
     LEFT JOIN {p}entries AS e ON e.room = r.num AND e.author = u.num AND e.key = unhex(k.value ->> 2)";
 
@@ -173,3 +173,6 @@ pub(super) async fn trim(
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[LOOK, INSERT, OLD, FORGET, FORGOTTEN];

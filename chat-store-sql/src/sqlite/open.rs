@@ -33,7 +33,11 @@ pub(super) fn options(config: &SqlConfig) -> Result<SqliteConnectOptions, StoreE
             .map_err(during("read the URL of the database"))?
             .journal_mode(SqliteJournalMode::Wal)
             // In write-ahead mode the default (NORMAL) may lose what was committed last when the power fails.
-            .synchronous(SqliteSynchronous::Full),
+            .synchronous(SqliteSynchronous::Full)
+            // A batch touches pages of many rooms: they fit into the cache, and are copied into the file when there are
+            // enough of them that most were changed more than once.
+            .pragma("cache_size", "-65536")
+            .pragma("wal_autocheckpoint", "8000"),
     };
     Ok(options.create_if_missing(true).busy_timeout(config.busy_timeout).disable_statement_logging())
 }

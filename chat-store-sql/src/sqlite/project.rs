@@ -63,14 +63,15 @@ const BLANK: &str = "
     UPDATE {p}entries SET body = ?3, hash = NULL WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq = ?2";
 
 const BLANK_EDITS: &str = "
-    UPDATE {p}entries SET body = ?3, hash = NULL WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND edits = ?2";
+    UPDATE {p}entries INDEXED BY {p}edits SET body = ?3, hash = NULL
+    WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND edits = ?2";
 
 const MARK: &str = "
     INSERT INTO {p}marks (room, user, read)
     SELECT r.num, u.num, min(?3, r.head) FROM {p}rooms AS r CROSS JOIN {p}users AS u ON u.id = ?2 WHERE r.id = ?1
     ON CONFLICT (room, user) DO UPDATE SET read = max(read, excluded.read)";
 
-const HEADS: &str = "SELECT v.key, r.head FROM json_each(?1) AS v JOIN {p}rooms AS r ON r.id = unhex(v.value)";
+const HEADS: &str = "SELECT v.key, r.head FROM json_each(?1) AS v CROSS JOIN {p}rooms AS r ON r.id = unhex(v.value)";
 
 /// Makes sure that the people and rooms exist which the entries are about.
 pub(super) async fn prepare(
@@ -279,3 +280,7 @@ fn text(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|error| StoreError::new(StoreErrorKind::Other, "write JSON").with_source(error))
 }
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] =
+    &[SEE, CREATE, ADVANCE, JOIN, LEAVE, ROLE, RECORD, SET, MESSAGE, FOLD, BLANK, BLANK_EDITS, MARK, HEADS];

@@ -25,20 +25,20 @@ const READ: &str = "
 const NEWEST: &str = "
     SELECT e.seq, e.id, e.key, u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
     FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.message = 1 AND e.seq < ?2
+    CROSS JOIN {p}entries AS e INDEXED BY {p}messages ON e.room = r.num AND e.message = 1 AND e.seq < ?2
     CROSS JOIN {p}users AS u ON u.num = e.author
     WHERE r.id = ?1 ORDER BY e.seq DESC LIMIT ?3";
 
 const FOLLOWING: &str = "
     SELECT e.seq, e.id, e.key, u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
     FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.message = 1 AND e.seq > ?4 AND e.seq < ?2
+    CROSS JOIN {p}entries AS e INDEXED BY {p}messages ON e.room = r.num AND e.message = 1 AND e.seq > ?4 AND e.seq < ?2
     CROSS JOIN {p}users AS u ON u.num = e.author
     WHERE r.id = ?1 ORDER BY e.seq LIMIT ?3";
 
 const HEADS: &str = "
     SELECT v.key, r.head, r.head_id, r.guard, r.first
-    FROM json_each(?1) AS v JOIN {p}rooms AS r ON r.id = unhex(v.value)";
+    FROM json_each(?1) AS v CROSS JOIN {p}rooms AS r ON r.id = unhex(v.value)";
 
 #[async_trait]
 impl LogStore for Sqlite {
@@ -103,3 +103,6 @@ impl LogStore for Sqlite {
 pub(super) fn position(given: Option<u64>, otherwise: i64) -> i64 {
     given.map_or(otherwise, |position| i64::try_from(position).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[READ, NEWEST, FOLLOWING, HEADS];

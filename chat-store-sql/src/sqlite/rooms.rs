@@ -66,8 +66,14 @@ const PUBLIC: &str = summaries!(
 );
 
 const ALL: &str = summaries!(
+    // The host's own overview; the one listing that sorts all rooms.
     "SELECT r.num, NULL AS user FROM {p}rooms AS r
      WHERE r.visibility <> 'inbox' AND r.active < ?2 AND r.active > ?3"
+);
+
+const ONE: &str = summaries!(
+    "SELECT r.num, (SELECT num FROM {p}users WHERE id = ?1) AS user FROM {p}rooms AS r
+     WHERE r.id = ?5 AND r.active < ?2 AND r.active > ?3"
 );
 
 #[async_trait]
@@ -99,16 +105,18 @@ impl RoomStore for Sqlite {
         let (sql, of) = match which {
             Listing::Of(user) => (OF, Some(user)),
             Listing::Public(user) => (PUBLIC, Some(user)),
+            Listing::One(_, user) => (ONE, Some(user)),
             _ => (ALL, None),
         };
-        let rows: Vec<SummaryRow> = sqlx::query_as(self.prefix.sql(sql))
+        let mut query = sqlx::query_as(self.prefix.sql(sql))
             .bind(of.map(UserId::as_str))
             .bind(position(page.before, i64::MAX))
             .bind(position(page.after, i64::MIN))
-            .bind(page.limit)
-            .fetch_all(&mut *self.reader().await?)
-            .await
-            .map_err(during("list rooms"))?;
+            .bind(page.limit);
+        if let Listing::One(room, _) = which {
+            query = query.bind(room.as_bytes().as_slice());
+        }
+        let rows: Vec<SummaryRow> = query.fetch_all(&mut *self.reader().await?).await.map_err(during("list rooms"))?;
         rows.into_iter().map(|row| row.into_summary(of)).collect()
     }
 
@@ -120,3 +128,6 @@ impl RoomStore for Sqlite {
         self.write(Work::Project(entries.to_vec())).await.map(drop)
     }
 }
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[ACCESS, MEMBERS, OF, PUBLIC, ONE];

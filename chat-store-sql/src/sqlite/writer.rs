@@ -1,5 +1,7 @@
 //! The one task that writes.
 
+use std::sync::Arc;
+
 use chat_core::{
     Entry, RoomId, Seq, StoreError, UserId,
     store::{Append, Outcome},
@@ -49,9 +51,9 @@ impl Writer {
             match self.transact(&works).await {
                 Ok(all) => answers.into_iter().zip(all).for_each(|(answer, outcomes)| tell(answer, Ok(outcomes))),
                 Err(error) if works.len() == 1 || error.is_transient() => {
-                    let same = || StoreError::new(error.kind(), error.to_string());
+                    let error = Arc::new(error);
                     for answer in answers {
-                        tell(answer, Err(same()));
+                        tell(answer, Err(StoreError::new(error.kind(), "write").with_source(error.clone())));
                     }
                 }
                 // One call may be to blame: each gets a transaction of its own, and its own error.

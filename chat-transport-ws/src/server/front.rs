@@ -192,7 +192,9 @@ fn admit(mut request: Request<Incoming>, from: IpAddr, proxies: &Proxies) -> Res
     }
     let client = client_of(from, request.headers(), proxies);
     if !proxies.contains(from) {
-        FORWARDED.iter().for_each(|name| drop(request.headers_mut().remove(*name)));
+        for name in FORWARDED {
+            request.headers_mut().remove(name);
+        }
     }
     request.extensions_mut().insert(ClientAddress(client));
     Ok(request)

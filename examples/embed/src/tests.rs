@@ -59,3 +59,11 @@ async fn who_is_not_signed_in_gets_the_shop_s_own_answer() {
         assert!(answer.starts_with("HTTP/1.1 401") && answer.ends_with("please sign in"), "{answer}");
     }
 }
+
+#[test]
+fn the_readme_shows_this_very_code() {
+    let marks = "\n// ----";
+    let code = include_str!("main.rs").split(marks).nth(1).and_then(|rest| rest.split_once('\n')).unwrap().1;
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&format!("```rust\n{}\n```", code.trim())), "the README shows other code than {code}");
+}

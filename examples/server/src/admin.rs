@@ -20,10 +20,14 @@ const SECONDS: [f64; 18] = [
     30.0,
 ];
 
+/// What is stored together: from one draft to a full batch.
+const DRAFTS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
 /// Begins to collect metrics; everything measured before is lost, so this comes first.
 pub(crate) fn collect() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_drafts".to_owned()), &DRAFTS)?
         .install_recorder()
 }
 

@@ -98,11 +98,14 @@ async fn open(config: &Config) -> Result<App, Failure> {
     let accounts = Accounts::open(config.accounts.reveal(), config.session).await;
     let accounts = accounts.map_err(|error| format!("--accounts {}: {}", config.accounts, chain(&error)))?;
     let accounts = Arc::new(accounts);
-    let chat = Chat::builder()
+    let mut chat = Chat::builder()
         .store(config.store.reveal())
         .ws(sockets(config))
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
+    if let Some(secret) = &config.secret {
+        chat = chat.secret(secret.reveal());
+    }
     let chat = bot::add(chat, config).await?.build().await?;
     Ok(App::new(config, accounts, chat))
 }

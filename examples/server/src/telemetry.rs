@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use chat_core::{Entropy, engine::SystemEntropy};
+use chat_core::{Entropy, clock::SystemEntropy};
 use tracing::Instrument;
 use tracing_subscriber::{EnvFilter, filter::ParseError, util::SubscriberInitExt};
 

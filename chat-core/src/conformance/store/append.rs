@@ -1,17 +1,17 @@
 //! What [`LogStore::append`](crate::LogStore::append) answers.
 
-use std::sync::Arc;
-
-use super::setting::{
-    Setting, again, append_all, creation, delete, entry, join, member, positions, seq, stored, text, topic, user,
+use super::{
+    StoreUnderTest,
+    setting::{
+        Setting, again, append_all, creation, delete, entry, join, member, positions, seq, stored, text, topic, user,
+    },
 };
 use crate::{
-    Store,
     model::{Body, Membership, NewEntry, Role, RoomSpec, Seq, Text},
     store::Outcome,
 };
 
-pub async fn append_numbers_densely(store: Arc<dyn Store>) {
+pub async fn append_numbers_densely(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     let share = [creation("ann", RoomSpec::public("tea")), text("ann", "1"), text("ann", "2")];
     assert_eq!(tea.append(share).await, stored(1..=3));
@@ -19,7 +19,7 @@ pub async fn append_numbers_densely(store: Arc<dyn Store>) {
     assert_eq!(positions(&tea.log().await), [1, 2, 3, 4, 5]);
 }
 
-pub async fn a_batch_spans_rooms(store: Arc<dyn Store>) {
+pub async fn a_batch_spans_rooms(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     let (milk, none) = (Setting::at(&store, "milk"), Setting::at(&store, "none"));
     let batch = vec![
@@ -33,7 +33,7 @@ pub async fn a_batch_spans_rooms(store: Arc<dyn Store>) {
     assert_eq!(append_all(&*store, vec![]).await, Vec::<Vec<Outcome>>::new());
 }
 
-pub async fn a_long_share_is_stored_whole(store: Arc<dyn Store>) {
+pub async fn a_long_share_is_stored_whole(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let share: Vec<_> = (0..512).map(|n| text(["ann", "bob", "eve"][n % 3], &"tea ".repeat(n % 50))).collect();
     assert_eq!(tea.append(share.clone()).await, stored(2..=513));
@@ -41,7 +41,7 @@ pub async fn a_long_share_is_stored_whole(store: Arc<dyn Store>) {
     assert_eq!(bodies, share.into_iter().map(|new| (new.author, new.body)).collect::<Vec<_>>());
 }
 
-pub async fn a_known_key_answers_its_position(store: Arc<dyn Store>) {
+pub async fn a_known_key_answers_its_position(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let (hello, bye) = (text("ann", "hello"), text("ann", "bye"));
     assert_eq!(tea.append([hello.clone(), bye.clone(), again(&hello)]).await, {
@@ -57,7 +57,7 @@ pub async fn a_known_key_answers_its_position(store: Arc<dyn Store>) {
     assert_eq!(tea.log().await.len(), 5);
 }
 
-pub async fn a_known_key_with_another_body_conflicts(store: Arc<dyn Store>) {
+pub async fn a_known_key_with_another_body_conflicts(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let hello = text("ann", "hello");
     let other = |text: &str| NewEntry { key: hello.key, ..entry("ann", Body::Text(Text::new(text))) };
@@ -74,7 +74,7 @@ pub async fn a_known_key_with_another_body_conflicts(store: Arc<dyn Store>) {
     });
 }
 
-pub async fn keys_belong_to_one_room_and_author(store: Arc<dyn Store>) {
+pub async fn keys_belong_to_one_room_and_author(store: StoreUnderTest) {
     let (tea, milk) = (Setting::new(store.clone()).await, Setting::at(&store, "milk"));
     milk.create("ann", RoomSpec::public("milk")).await;
     let of_ann = text("ann", "mine");
@@ -83,7 +83,7 @@ pub async fn keys_belong_to_one_room_and_author(store: Arc<dyn Store>) {
     assert_eq!(milk.append([of_ann]).await, stored([2]));
 }
 
-pub async fn an_old_guard_is_stale(store: Arc<dyn Store>) {
+pub async fn an_old_guard_is_stale(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let hello = text("bob", "hello");
     assert_eq!(tea.append([hello.clone(), member("ann", "bob", Membership::Leave)]).await, stored(2..=3));
@@ -95,7 +95,7 @@ pub async fn an_old_guard_is_stale(store: Arc<dyn Store>) {
     assert_eq!(tea.append_under(Some(3), [late[2].clone()]).await, stored([4]));
 }
 
-pub async fn no_guard_stores_nothing(store: Arc<dyn Store>) {
+pub async fn no_guard_stores_nothing(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     tea.append([topic("ann", "green")]).await;
     let asked = [text("ann", "was it stored?"), creation("ann", RoomSpec::public("tea"))];
@@ -108,7 +108,7 @@ pub async fn no_guard_stores_nothing(store: Arc<dyn Store>) {
     assert_eq!(none.store.access(none.room, &user("ann")).await.unwrap(), None);
 }
 
-pub async fn a_stored_prefix(store: Arc<dyn Store>) {
+pub async fn a_stored_prefix(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let known = text("ann", "known");
     tea.append([known.clone()]).await;
@@ -124,7 +124,7 @@ pub async fn a_stored_prefix(store: Arc<dyn Store>) {
     assert_eq!(tea.append(share).await, [Outcome::Exists, Outcome::Stored(seq(5))]);
 }
 
-pub async fn only_a_creation_begins_a_log(store: Arc<dyn Store>) {
+pub async fn only_a_creation_begins_a_log(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     assert_eq!(tea.append([text("ann", "hello?"), join("ann"), topic("ann", "t")]).await, [Outcome::Missing; 3]);
     assert_eq!(tea.log().await, []);
@@ -133,7 +133,7 @@ pub async fn only_a_creation_begins_a_log(store: Arc<dyn Store>) {
     assert_eq!(tea.append(share).await, [Outcome::Missing, one, two, three]);
 }
 
-pub async fn a_second_creation_is_refused(store: Arc<dyn Store>) {
+pub async fn a_second_creation_is_refused(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     let first = creation("ann", RoomSpec::public("tea"));
     assert_eq!(tea.append([first.clone()]).await, stored([1]));
@@ -151,7 +151,7 @@ pub async fn a_second_creation_is_refused(store: Arc<dyn Store>) {
     assert_eq!(after.2.member, None);
 }
 
-pub async fn a_restriction_moves_the_guard(store: Arc<dyn Store>) {
+pub async fn a_restriction_moves_the_guard(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let guard =
         async || (tea.access("ann").await.guard.get(), tea.store.heads(&[tea.room]).await.unwrap()[0].guard.get());
@@ -171,7 +171,7 @@ pub async fn a_restriction_moves_the_guard(store: Arc<dyn Store>) {
     }
 }
 
-pub async fn append_projects(store: Arc<dyn Store>) {
+pub async fn append_projects(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     assert_eq!(store.access(tea.room, &user("ann")).await.unwrap(), None);
     let share = [creation("ann", RoomSpec::public("tea")), join("bob"), topic("ann", "green")];

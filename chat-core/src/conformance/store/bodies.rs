@@ -1,17 +1,17 @@
 //! What is written comes back: every kind of body, every user id.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
-use super::setting::{NOW, Setting, delete, edit, entry, join, member, react, seq, text, topic, user};
+use super::{
+    StoreUnderTest,
+    setting::{NOW, Setting, delete, edit, entry, join, member, react, seq, text, topic, user},
+};
 use crate::{
-    Store,
     model::{Body, Membership, Notice, Page, Role, RoomId, RoomSpec, Text},
     store::Listing,
 };
 
-pub async fn every_body_comes_back_as_written(store: Arc<dyn Store>) {
+pub async fn every_body_comes_back_as_written(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let inbox = |notice| entry("ann", Body::Inbox(notice));
     let texts =
@@ -38,7 +38,7 @@ pub async fn every_body_comes_back_as_written(store: Arc<dyn Store>) {
     assert_eq!(tea.read(1, 100).await, expected);
 }
 
-pub async fn users_differ_by_every_byte(store: Arc<dyn Store>) {
+pub async fn users_differ_by_every_byte(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     let long = "x".repeat(128);
     // In the order of their bytes, which is not the order of any language.

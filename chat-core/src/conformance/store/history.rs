@@ -1,16 +1,14 @@
 //! What [`LogStore::history`](crate::LogStore::history) shows.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
-use super::setting::{NOW, Setting, delete, edit, entry, join, positions, react, seq, text, texts, topic, user};
-use crate::{
-    Store,
-    model::{Body, NewEntry, Page},
+use super::{
+    StoreUnderTest,
+    setting::{NOW, Setting, delete, edit, entry, join, positions, react, seq, text, texts, topic, user},
 };
+use crate::model::{Body, NewEntry, Page};
 
-pub async fn history_returns_the_newest_messages_oldest_first(store: Arc<dyn Store>) {
+pub async fn history_returns_the_newest_messages_oldest_first(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let order = Body::Custom { kind: "shop.order".into(), text: "an order".into(), data: json!(1) };
     let unknown = entry("ann", Body::decode(r#"{"kind":"poll"}"#).unwrap());
@@ -22,7 +20,7 @@ pub async fn history_returns_the_newest_messages_oldest_first(store: Arc<dyn Sto
     assert_eq!(Setting::at(&tea.store, "none").history(Page::newest(2)).await, []);
 }
 
-pub async fn history_pages_back(store: Arc<dyn Store>) {
+pub async fn history_pages_back(store: StoreUnderTest) {
     let tea = ten_messages(store).await;
     assert_eq!(positions(&tea.history(Page::newest(4)).await), [8, 9, 10, 11]);
     assert_eq!(positions(&tea.history(Page::newest(4).before(8)).await), [4, 5, 6, 7]);
@@ -31,7 +29,7 @@ pub async fn history_pages_back(store: Arc<dyn Store>) {
     assert_eq!(positions(&tea.history(Page::newest(1).before(u64::MAX)).await), [11]);
 }
 
-pub async fn history_pages_forward(store: Arc<dyn Store>) {
+pub async fn history_pages_forward(store: StoreUnderTest) {
     let tea = ten_messages(store).await;
     assert_eq!(positions(&tea.history(Page::newest(4).after(0)).await), [2, 3, 4, 5]);
     assert_eq!(positions(&tea.history(Page::newest(4).after(5)).await), [6, 7, 8, 9]);
@@ -40,13 +38,13 @@ pub async fn history_pages_forward(store: Arc<dyn Store>) {
     assert_eq!(tea.history(Page::newest(4).after(u64::MAX)).await, []);
 }
 
-async fn ten_messages(store: Arc<dyn Store>) -> Setting {
+async fn ten_messages(store: StoreUnderTest) -> Setting {
     let tea = Setting::new(store).await;
     tea.append((2..=11).map(|n| text("ann", &n.to_string())).collect::<Vec<_>>()).await;
     tea
 }
 
-pub async fn history_folds_edits_deletes_and_reactions(store: Arc<dyn Store>) {
+pub async fn history_folds_edits_deletes_and_reactions(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let corrected = NewEntry { at: NOW.plus_ms(7), ..edit("ann", 2, "hello") };
     tea.append([text("ann", "helo"), text("bob", "secret"), text("bob", "plain"), corrected]).await;
@@ -65,7 +63,7 @@ pub async fn history_folds_edits_deletes_and_reactions(store: Arc<dyn Store>) {
     assert_eq!(history[2].folded, None);
 }
 
-pub async fn an_entry_changes_only_earlier_ones(store: Arc<dyn Store>) {
+pub async fn an_entry_changes_only_earlier_ones(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let share = [edit("ann", 3, "from the past"), text("ann", "3"), delete("ann", 4), react("ann", 9, "👍", true)];
     tea.append(share).await;
@@ -74,7 +72,7 @@ pub async fn an_entry_changes_only_earlier_ones(store: Arc<dyn Store>) {
     assert_eq!(tea.log().await.len(), 8);
 }
 
-pub async fn names_are_the_latest_seen(store: Arc<dyn Store>) {
+pub async fn names_are_the_latest_seen(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     let known_as = async || {
         let members = store.members(tea.room, &Page::newest(10)).await.unwrap();

@@ -1,16 +1,14 @@
 //! How entries become rooms and members.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
-use super::setting::{Setting, creation, edit, entry, join, member, react, seq, text, topic, user};
-use crate::{
-    Store,
-    model::{Body, Membership, Page, Role, RoomChange, RoomSpec},
+use super::{
+    StoreUnderTest,
+    setting::{Setting, creation, edit, entry, join, member, react, seq, text, topic, user},
 };
+use crate::model::{Body, Membership, Page, Role, RoomChange, RoomSpec};
 
-pub async fn access_follows_the_log(store: Arc<dyn Store>) {
+pub async fn access_follows_the_log(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     let spec =
         RoomSpec { data: json!({"color": "green"}), ..RoomSpec::private("Tea").named("tea").members([user("bob")]) };
@@ -38,7 +36,7 @@ pub async fn access_follows_the_log(store: Arc<dyn Store>) {
     assert_eq!((access.as_of, access.guard, access.member), (seq(8), seq(8), None));
 }
 
-pub async fn a_second_join_changes_nothing(store: Arc<dyn Store>) {
+pub async fn a_second_join_changes_nothing(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     tea.append([join("eve"), member("ann", "eve", Membership::Role(Role::Moderator))]).await;
     let before = tea.access("eve").await.member;
@@ -47,7 +45,7 @@ pub async fn a_second_join_changes_nothing(store: Arc<dyn Store>) {
     assert_eq!(tea.access("ann").await.member.map(|member| (member.role, member.since)), Some((Role::Owner, seq(1))));
 }
 
-pub async fn projecting_twice_changes_nothing(store: Arc<dyn Store>) {
+pub async fn projecting_twice_changes_nothing(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     tea.append([text("ann", "2"), edit("ann", 2, "two"), react("bob", 2, "👍", true), join("eve")]).await;
     tea.append([member("ann", "eve", Membership::Leave)]).await;
@@ -63,7 +61,7 @@ pub async fn projecting_twice_changes_nothing(store: Arc<dyn Store>) {
     }
 }
 
-pub async fn projecting_needs_no_log(store: Arc<dyn Store>) {
+pub async fn projecting_needs_no_log(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     let news = [creation("ann", RoomSpec::public("tea")), join("bob"), text("bob", "hi"), topic("ann", "green")];
     let entries: Vec<_> = news.iter().zip(1..).map(|(new, at)| new.at(tea.room, seq(at))).collect();

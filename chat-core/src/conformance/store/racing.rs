@@ -1,12 +1,14 @@
 //! What holds while many write and read at once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use tokio::task::JoinSet;
 
-use super::setting::{Setting, again, append, append_all, creation, positions, text};
+use super::{
+    StoreUnderTest,
+    setting::{Setting, again, append, append_all, creation, positions, text},
+};
 use crate::{
-    Store,
     model::{Key, NewEntry, RoomSpec},
     store::Outcome,
 };
@@ -37,7 +39,7 @@ async fn write(tea: Setting, n: usize) -> Vec<(Key, Outcome)> {
     answers
 }
 
-pub async fn concurrent_appends_keep_one_order(store: Arc<dyn Store>) {
+pub async fn concurrent_appends_keep_one_order(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let mut writers: JoinSet<_> = (0..WRITERS).map(|n| write(tea.clone(), n)).collect();
     let (mut stored, mut answered) = (BTreeSet::new(), Vec::new());
@@ -58,7 +60,7 @@ pub async fn concurrent_appends_keep_one_order(store: Arc<dyn Store>) {
     assert!(answered.iter().all(|known| kept.contains(known)), "an answer names a position of another key");
 }
 
-pub async fn concurrent_creations_make_one_room(store: Arc<dyn Store>) {
+pub async fn concurrent_creations_make_one_room(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     let create = |n: usize| {
         let (tea, owner) = (tea.clone(), format!("owner {n}"));
@@ -70,7 +72,7 @@ pub async fn concurrent_creations_make_one_room(store: Arc<dyn Store>) {
     assert_eq!(tea.log().await.len(), 1);
 }
 
-pub async fn crossing_batches_do_not_block(store: Arc<dyn Store>) {
+pub async fn crossing_batches_do_not_block(store: StoreUnderTest) {
     let rooms = ["a", "b", "c"].map(|name| Setting::at(&store, name));
     for room in &rooms {
         room.create("ann", RoomSpec::public("x")).await;
@@ -95,7 +97,7 @@ pub async fn crossing_batches_do_not_block(store: Arc<dyn Store>) {
     }
 }
 
-pub async fn readers_see_a_prefix(store: Arc<dyn Store>) {
+pub async fn readers_see_a_prefix(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let total = 1 + (WRITERS * CALLS) as u64;
     let tail = |limit: u16| {

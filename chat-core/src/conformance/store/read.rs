@@ -1,15 +1,15 @@
 //! What [`LogStore::read`](crate::LogStore::read) and [`LogStore::heads`](crate::LogStore::heads) return.
 
-use std::sync::Arc;
-
-use super::setting::{NOW, Setting, again, delete, edit, positions, react, seq, text, texts, topic};
+use super::{
+    StoreUnderTest,
+    setting::{NOW, Setting, again, delete, edit, positions, react, seq, text, texts, topic},
+};
 use crate::{
-    Store,
     model::{NewEntry, RoomId, RoomSpec},
     store::{Head, Outcome},
 };
 
-pub async fn read_returns_the_log_in_order(store: Arc<dyn Store>) {
+pub async fn read_returns_the_log_in_order(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     let written = [text("ann", "helo"), edit("ann", 2, "hello"), react("bob", 2, "👍", true), text("bob", "hi")];
     let written = written.map(|new| NewEntry { sent_at: NOW.plus_ms(-5), ..new });
@@ -19,7 +19,7 @@ pub async fn read_returns_the_log_in_order(store: Arc<dyn Store>) {
     assert_eq!(store.read(RoomId::named("none"), seq(0), 10).await.unwrap(), []);
 }
 
-pub async fn read_pages(store: Arc<dyn Store>) {
+pub async fn read_pages(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     tea.append((2..=10).map(|n| text("ann", &n.to_string())).collect::<Vec<_>>()).await;
     assert_eq!(positions(&tea.read(0, 4).await), [1, 2, 3, 4]);
@@ -30,7 +30,7 @@ pub async fn read_pages(store: Arc<dyn Store>) {
     assert_eq!(tea.read(0, 0).await, []);
 }
 
-pub async fn a_deleted_message_reads_blank(store: Arc<dyn Store>) {
+pub async fn a_deleted_message_reads_blank(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let (secret, other) = (text("ann", "secret"), text("ann", "other"));
     tea.append([secret.clone(), other, delete("ann", 2)]).await;
@@ -39,7 +39,7 @@ pub async fn a_deleted_message_reads_blank(store: Arc<dyn Store>) {
     assert_eq!((texts(&log), log[1].id, log[1].key), (vec!["", "other"], secret.id, secret.key));
 }
 
-pub async fn a_delete_takes_the_edits_along(store: Arc<dyn Store>) {
+pub async fn a_delete_takes_the_edits_along(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let (before, after) = (edit("ann", 2, "secret"), edit("ann", 2, "secret again"));
     tea.append([text("ann", "secre"), before.clone(), text("ann", "kept"), edit("ann", 4, "kept too")]).await;
@@ -54,7 +54,7 @@ pub async fn a_delete_takes_the_edits_along(store: Arc<dyn Store>) {
     assert_eq!(tea.append([again(&before), again(&after)]).await, known);
 }
 
-pub async fn heads_follow_the_log(store: Arc<dyn Store>) {
+pub async fn heads_follow_the_log(store: StoreUnderTest) {
     let (tea, milk) = (Setting::new(store.clone()).await, Setting::at(&store, "milk"));
     milk.create("ann", RoomSpec::public("milk")).await;
     let last = text("ann", "last");

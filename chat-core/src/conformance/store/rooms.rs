@@ -1,15 +1,15 @@
 //! What [`RoomStore`](crate::RoomStore) lists: members, rooms, read marks.
 
-use std::sync::Arc;
-
-use super::setting::{NOW, Setting, creation, delete, edit, join, member, seq, stored, text, topic, user};
+use super::{
+    StoreUnderTest,
+    setting::{NOW, Setting, creation, delete, edit, join, member, seq, stored, text, topic, user},
+};
 use crate::{
-    Store,
     model::{Membership, NewEntry, Page, Role, RoomId, RoomSpec, RoomSummary, Visibility},
     store::Listing,
 };
 
-pub async fn members_page_by_user_id(store: Arc<dyn Store>) {
+pub async fn members_page_by_user_id(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     tea.append([join("eve"), join("dan"), member("ann", "zoe", Membership::Join)]).await;
     tea.append([member("ann", "eve", Membership::Role(Role::Moderator))]).await;
@@ -37,7 +37,7 @@ pub async fn members_page_by_user_id(store: Arc<dyn Store>) {
 }
 
 /// Creates four rooms and an inbox, which are last active at 1, 2, 3, 4 and 5 ms after `NOW`; ann is in all but `d`.
-async fn rooms(store: &Arc<dyn Store>) {
+async fn rooms(store: &StoreUnderTest) {
     let specs = [
         ("a", RoomSpec::public("a")),
         ("b", RoomSpec::private("Bees").members([user("bob")])),
@@ -52,7 +52,7 @@ async fn rooms(store: &Arc<dyn Store>) {
     }
 }
 
-async fn list(store: &Arc<dyn Store>, which: Listing, page: Page) -> Vec<RoomSummary> {
+async fn list(store: &StoreUnderTest, which: Listing, page: Page) -> Vec<RoomSummary> {
     store.rooms(&which, &page).await.unwrap()
 }
 
@@ -60,7 +60,7 @@ fn names(rooms: &[RoomSummary]) -> Vec<&str> {
     rooms.iter().map(|summary| summary.last.as_ref().unwrap().body.text().unwrap()).collect()
 }
 
-pub async fn rooms_are_listed_by_activity(store: Arc<dyn Store>) {
+pub async fn rooms_are_listed_by_activity(store: StoreUnderTest) {
     rooms(&store).await;
     let (ann, bob) = (user("ann"), user("bob"));
     assert_eq!(names(&list(&store, Listing::Of(ann.clone()), Page::default()).await), ["in c", "in b", "in a"]);
@@ -87,7 +87,7 @@ pub async fn rooms_are_listed_by_activity(store: Arc<dyn Store>) {
     assert_eq!(bees.listed("bob").await, None);
 }
 
-pub async fn rooms_page_by_activity(store: Arc<dyn Store>) {
+pub async fn rooms_page_by_activity(store: StoreUnderTest) {
     rooms(&store).await;
     let at = |ms| NOW.plus_ms(ms).0.unsigned_abs();
     for which in [Listing::Of(user("ann")), Listing::All] {
@@ -110,7 +110,18 @@ pub async fn rooms_page_by_activity(store: Arc<dyn Store>) {
     assert_eq!(names(&list(&store, Listing::All, Page::newest(2)).await), expected.map(|(_, name)| name));
 }
 
-pub async fn unread_counts_messages_of_others(store: Arc<dyn Store>) {
+pub async fn one_room_is_listed_alone(store: StoreUnderTest) {
+    rooms(&store).await;
+    let (bob, bees) = (user("bob"), Setting::at(&store, "b"));
+    bees.mark("bob", 2).await;
+    let one = |name| list(&store, Listing::One(RoomId::named(name), bob.clone()), Page::newest(1));
+    assert_eq!(one("b").await, [bees.listed("bob").await.unwrap()]);
+    assert!(one("d").await[0].member.is_none());
+    assert_eq!(one("i").await[0].room.visibility, Visibility::Inbox);
+    assert_eq!(one("none").await, []);
+}
+
+pub async fn unread_counts_messages_of_others(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     tea.append_each([text("ann", "2"), text("bob", "3"), topic("ann", "green"), text("ann", "5"), join("eve")]).await;
     let unread = async |who: &str| tea.listed(who).await.unwrap().unread;
@@ -124,7 +135,7 @@ pub async fn unread_counts_messages_of_others(store: Arc<dyn Store>) {
     assert_eq!(unread("eve").await, 0);
 }
 
-pub async fn read_marks_only_rise(store: Arc<dyn Store>) {
+pub async fn read_marks_only_rise(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     assert_eq!(tea.append([text("ann", "2"), text("ann", "3")]).await, stored(2..=3));
     let read = async |who: &str| tea.listed(who).await.unwrap().read.get();
@@ -135,7 +146,7 @@ pub async fn read_marks_only_rise(store: Arc<dyn Store>) {
     }
 }
 
-pub async fn a_read_mark_ends_at_the_head(store: Arc<dyn Store>) {
+pub async fn a_read_mark_ends_at_the_head(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     tea.append([text("ann", "2")]).await;
     tea.mark("bob", 9_007_199_254_740_991).await;

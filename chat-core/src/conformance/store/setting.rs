@@ -1,7 +1,6 @@
 //! What the cases are made of: people, entries, and a store with one room.
 
-use std::sync::Arc;
-
+use super::StoreUnderTest;
 use crate::{
     Store,
     model::{
@@ -96,18 +95,18 @@ pub(super) async fn append_all(store: &dyn Store, batch: Vec<Append>) -> Vec<Vec
 /// Is a store with one room, as the cases see it.
 #[derive(Clone)]
 pub(super) struct Setting {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: StoreUnderTest,
     pub(super) room: RoomId,
 }
 
 impl Setting {
     /// Addresses the room with this name, which need not exist.
-    pub(super) fn at(store: &Arc<dyn Store>, name: &str) -> Self {
+    pub(super) fn at(store: &StoreUnderTest, name: &str) -> Self {
         Self { store: store.clone(), room: RoomId::named(name) }
     }
 
     /// Creates the public room `tea`: ann is its owner and bob a member.
-    pub(super) async fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) async fn new(store: StoreUnderTest) -> Self {
         let tea = Self::at(&store, "tea");
         tea.create("ann", RoomSpec::public("tea").members([user("bob")])).await;
         tea

@@ -1,10 +1,10 @@
 //! What [`LogStore::trim`](crate::LogStore::trim) forgets, and what it must not forget.
 
-use std::sync::Arc;
-
-use super::setting::{NOW, Setting, again, creation, join, positions, seq, stored, text};
+use super::{
+    StoreUnderTest,
+    setting::{NOW, Setting, again, creation, join, positions, seq, stored, text},
+};
 use crate::{
-    Store,
     model::{Key, NewEntry, Page, RoomId, RoomSpec},
     store::Outcome,
 };
@@ -13,7 +13,7 @@ fn keyed(ms: i64, random: u8) -> NewEntry {
     NewEntry { key: Key::new(ms, [random; 10]), ..text("ann", "keyed") }
 }
 
-pub async fn trim_forgets_the_old(store: Arc<dyn Store>) {
+pub async fn trim_forgets_the_old(store: StoreUnderTest) {
     let tea = Setting::new(store.clone()).await;
     tea.append([join("eve"), text("ann", "3"), text("ann", "4"), text("ann", "5"), text("ann", "6")]).await;
     store.trim(tea.room, seq(4)).await.unwrap();
@@ -30,7 +30,7 @@ pub async fn trim_forgets_the_old(store: Arc<dyn Store>) {
     assert_eq!(tea.append([keyed(NOW.0 * 2, 1)]).await, stored([7]));
 }
 
-pub async fn trim_keeps_the_creation_and_the_last(store: Arc<dyn Store>) {
+pub async fn trim_keeps_the_creation_and_the_last(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     let created = creation("ann", RoomSpec::public("tea"));
     tea.append([created.clone(), text("ann", "2"), text("ann", "3")]).await;
@@ -42,7 +42,7 @@ pub async fn trim_keeps_the_creation_and_the_last(store: Arc<dyn Store>) {
     store.trim(RoomId::named("none"), seq(5)).await.unwrap();
 }
 
-pub async fn a_trimmed_key_is_too_old(store: Arc<dyn Store>) {
+pub async fn a_trimmed_key_is_too_old(store: StoreUnderTest) {
     let tea = Setting::at(&store, "tea");
     tea.create("ann", RoomSpec::public("tea")).await;
     let (trimmed, kept) = (keyed(2_000, 1), keyed(1_500, 2));

@@ -74,6 +74,7 @@ impl MemoryStore {
                 let people = self.people.lock();
                 people.rooms(user).filter_map(|id| rooms.get(id).cloned()).collect()
             }
+            Listing::One(room, _) => rooms.get(room).cloned().into_iter().collect(),
             Listing::Public(_) | Listing::All => rooms.values().cloned().collect(),
         }
     }
@@ -134,6 +135,7 @@ impl RoomStore for MemoryStore {
             Listing::Of(user) => (Some(user), |visibility| visibility != Visibility::Inbox),
             Listing::Public(user) => (Some(user), |visibility| visibility == Visibility::Public),
             Listing::All => (None, |visibility| visibility != Visibility::Inbox),
+            Listing::One(_, user) => (Some(user), |_| true),
         };
         let on_page = |active: Timestamp| {
             let active = u64::try_from(active.0).unwrap_or_default();
@@ -167,6 +169,3 @@ impl RoomStore for MemoryStore {
         Ok(())
     }
 }
-
-#[cfg(test)]
-crate::store_conformance!(conformance, || async { MemoryStore::new() });

@@ -9,7 +9,7 @@ mod token;
 use std::{net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
-use chat_core::{Authenticator, Clock, Code, HubError, Identity, Timestamp, UserId, engine::SystemClock};
+use chat_core::{Authenticator, Clock, Code, HubError, Identity, Timestamp, UserId, clock::SystemClock};
 
 use crate::config::Secret;
 

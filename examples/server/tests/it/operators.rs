@@ -1,8 +1,12 @@
 //! Health, metrics, logs, and how the server stops.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
-use crate::server::Server;
+use crate::server::{PATIENCE, Server};
 
 #[tokio::test]
 async fn operators_see_health_and_metrics_on_a_listener_of_their_own() {
@@ -33,6 +37,43 @@ async fn a_signal_ends_the_server_in_order_and_in_time() {
         assert!(began.elapsed() < Duration::from_secs(5), "{signal}: {:?}", began.elapsed());
         assert!(server.log().contains("stopped"));
     }
+}
+
+/// Begins a request that never ends, which is what a stopping server waits for.
+fn half_a_request(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let head = "POST /api/login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_left_behind_when_the_grace_is_over() {
+    let mut server = Server::start(&["--drain-grace", "1s"]);
+    let request = half_a_request(&server);
+    server.get("/api/info").await; // by now the other connection is being served, too
+    let began = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop(request);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_server_at_once() {
+    let mut server = Server::start(&["--drain-grace", "1m"]);
+    let request = half_a_request(&server);
+    server.get("/api/info").await;
+    let began = Instant::now();
+    server.signal("TERM");
+    while !server.log().contains("stopping") {
+        assert!(began.elapsed() < PATIENCE, "it does not stop");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop(request);
 }
 
 #[tokio::test]

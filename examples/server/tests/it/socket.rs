@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request, protocol::CloseFrame},
 };
 
 use crate::server::{PATIENCE, Server, key};
 
-pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket<S = MaybeTlsStream<TcpStream>>(WebSocketStream<S>);
 
 impl Socket {
     /// Connects and says hello.
@@ -25,17 +29,22 @@ impl Socket {
 
     /// Connects with these headers, or returns the status that refused it.
     pub(crate) async fn try_open(server: &Server, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let url = format!("{}/chat/ws", server.url.replacen("http", "ws", 1));
-        let mut request = url.into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", "chat.v1.json".parse().unwrap());
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, value.parse().unwrap());
-        }
-        match connect_async(request).await {
+        match connect_async(request(server, headers)).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(Error::Http(answer)) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Says hello over a connection that is made already.
+    pub(crate) async fn over(stream: S, server: &Server, token: &str) -> Self {
+        let request = request(server, &[("authorization", &format!("Bearer {token}"))]);
+        let mut socket = Self(client_async(request, stream).await.unwrap().0);
+        socket.say(json!({ "type": "hello", "ref": 1 })).await;
+        socket.hear("welcome").await;
+        socket
     }
 
     pub(crate) async fn say(&mut self, frame: Value) {
@@ -101,4 +110,14 @@ impl Socket {
     async fn next(&mut self, within: Duration) -> Option<Message> {
         timeout(within, self.0.next()).await.ok()?.map(Result::unwrap)
     }
+}
+
+fn request(server: &Server, headers: &[(&'static str, &str)]) -> Request {
+    let url = format!("{}/chat/ws", server.url.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "chat.v1.json".parse().unwrap());
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    request
 }

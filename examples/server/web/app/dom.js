@@ -15,16 +15,23 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
+/** A page in the background has no frames; its title still tells what is new. */
+const NO_FRAME_MS = 300;
+
 /** Returns a function that runs `act` once in the next frame, however often it is called. */
 export function nextFrame(act) {
-  let due = false;
+  let frame = null;
+  let timer = null;
+  const run = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    frame = null;
+    act();
+  };
   return () => {
-    if (due) return;
-    due = true;
-    requestAnimationFrame(() => {
-      due = false;
-      act();
-    });
+    if (frame !== null) return;
+    frame = requestAnimationFrame(run);
+    timer = setTimeout(run, NO_FRAME_MS);
   };
 }
 

@@ -28,6 +28,8 @@ export class ChatPage {
   #ended;
   #loading = null;
   #welcomed = false;
+  #leaving = false;
+  #over = false;
 
   constructor({ who, about, ended }) {
     Object.assign(this, { who, about });
@@ -134,9 +136,11 @@ export class ChatPage {
     const { length } = this.chat.unsent;
     if (length > 0 && !confirm(`${length} message(s) were not sent yet. Log out all the same?`)) return;
     await this.#ask(async () => {
+      this.#leaving = true; // the server closes the connection first
       await logout();
       this.#end();
     });
+    this.#leaving = false;
   }
 
   /** Reads the page before the oldest message that is shown. */
@@ -190,6 +194,7 @@ export class ChatPage {
   }
 
   async #closed({ code }) {
+    if (this.#leaving) return;
     const notices = { 4002: 'Your login has ended. Please log in again.', 4003: 'You were logged out.' };
     const who = await me().catch(() => this.who);
     if (who?.user !== this.who.user) this.#end(notices[code] ?? 'Please log in again.');
@@ -366,6 +371,8 @@ export class ChatPage {
   }
 
   #end(notice) {
+    if (this.#over) return;
+    this.#over = true;
     window.removeEventListener('hashchange', this.#route);
     document.removeEventListener('visibilitychange', this.#seen);
     window.removeEventListener('focus', this.#seen);

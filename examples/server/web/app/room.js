@@ -55,6 +55,7 @@ export class Room {
     this.head = Math.max(this.head, entry.seq);
     this.active = Math.max(this.active, entry.at);
     if (entry.author === me) this.pending.delete(entry.key);
+    this.#named(entry);
     this.typing.delete(entry.author);
     if (entry.body.kind === 'room') this.#roomChange(entry.body);
     if (isChange(entry)) {
@@ -75,6 +76,7 @@ export class Room {
     const older = entries.filter(({ seq }) => !known.has(seq)).map((entry) => ({ ...entry, version: 0 }));
     this.messages = [...older, ...this.messages].sort((a, b) => a.seq - b.seq);
     for (const { key } of entries) this.pending.delete(key);
+    entries.forEach((entry) => this.#named(entry));
     // An edit can overtake the answer that was read before it.
     if (!asked) for (const change of this.#changes) this.#fold(change);
     this.loaded = true;
@@ -124,6 +126,12 @@ export class Room {
     if (this.title) return this.title;
     const others = this.members.filter(({ user }) => user !== me).map(({ name }) => name);
     return others.join(', ') || (this.visibility === 'direct' ? 'Private chat' : 'Room without a name');
+  }
+
+  /** Learns display names: a member has none before the first word. */
+  #named({ author, name }) {
+    const member = this.members.find(({ user }) => user === author);
+    if (member) member.name = name;
   }
 
   #roomChange({ change, title, topic }) {

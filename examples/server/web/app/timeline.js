@@ -18,6 +18,7 @@ export class Timeline {
   #typing = el('div', { class: 'typing', 'aria-live': 'polite' });
   #scroller = el('div', { class: 'scroller', tabIndex: 0, role: 'log', 'aria-label': 'Messages' }, this.#top, this.#rows);
   #shown = null;
+  #height = 0;
   atEnd = true;
 
   constructor(page) {
@@ -39,6 +40,7 @@ export class Timeline {
       return;
     }
     const fresh = this.#shown !== room;
+    this.#measure(); // the event of a scroll that just happened may be still to come
     const place = fresh || this.atEnd ? null : this.#place();
     this.#shown = room;
     this.#top.textContent = topText(room);
@@ -80,9 +82,16 @@ export class Timeline {
     if (node) this.#scroller.scrollTop += node.getBoundingClientRect().top - top;
   }
 
-  #scrolled() {
+  /** Tells from where the reader is whether they are at the end. A view that became smaller is not a reader who moved. */
+  #measure() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    this.atEnd = scrollHeight - scrollTop - clientHeight < SLACK_PX;
+    const same = clientHeight === this.#height;
+    this.#height = clientHeight;
+    if (same) this.atEnd = scrollHeight - scrollTop - clientHeight < SLACK_PX;
+  }
+
+  #scrolled() {
+    this.#measure();
     this.#jump.hidden = this.atEnd;
     if (this.atEnd) this.page.look();
     this.#fill();

@@ -1,0 +1,24 @@
+//! How SQLite carries the statements out: by index, whatever the tables grow to.
+
+#![allow(clippy::unwrap_used)]
+
+use super::{append, open, project, read, rooms};
+use crate::{SqlConfig, prefix::Prefix};
+
+#[tokio::test]
+async fn no_statement_walks_through_a_table() {
+    let (config, prefix) = (SqlConfig::new("sqlite::memory:"), Prefix::new("chat_").unwrap());
+    let options = open::options(&config).unwrap();
+    let mut connection = open::connect(&options, config.busy_timeout).await.unwrap();
+    open::prepare(&mut connection, &prefix, true).await.unwrap();
+    for statement in [append::STATEMENTS, project::STATEMENTS, read::STATEMENTS, rooms::STATEMENTS].concat() {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", prefix.fill(statement)));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut connection).await.unwrap();
+        for (.., step) in plan {
+            // What is walked through is an argument or a page; what is searched is searched by more than the room alone.
+            let walks = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE") && step != "SCAN page";
+            let whole_room = step.contains("entries") && step.ends_with("(room=?)");
+            assert!(!walks && !whole_room, "{step} in{statement}");
+        }
+    }
+}
