@@ -205,7 +205,7 @@ pub async fn a_private_room_is_created_by_its_first_post(on: HubUnderTest) {
     let (ann, bob) = (on.hub("ann").await, on.hub("bob").await);
     let (to_bob, to_ann) = (ann.direct(&user("bob")), bob.direct(&user("ann")));
     assert_eq!((to_bob.id(), to_ann.id()), (RoomId::direct(&user("ann"), &user("bob")), to_bob.id()));
-    assert_eq!(to_ann.history(Page::default()).await.err().expect("no room yet").code, Code::NotFound);
+    assert_eq!(to_ann.history(Page::default()).await.expect_err("no room yet").code, Code::NotFound);
     let (one, two) = tokio::join!(say(&to_bob, "hi"), say(&to_ann, "ho"));
     assert_ne!(one.seq, two.seq);
     assert_eq!(to_ann.history(Page::default()).await.expect("both may read").len(), 2);

@@ -7,7 +7,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::{frames::Answer, link::Outgoing};
+use super::{frames::Answer, outgoing::Outgoing};
 
 /// Questions under way at once; a server reads on after 64.
 const UNDER_WAY: usize = 32;

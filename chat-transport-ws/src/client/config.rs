@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use chat_core::{Entropy, HubError, engine::SystemEntropy};
+use chat_core::{Entropy, HubError, clock::SystemEntropy};
 use futures::future::BoxFuture;
 
 /// Gives the token at each connect, and again before it ends.

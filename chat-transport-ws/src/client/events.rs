@@ -119,7 +119,7 @@ impl Receiver {
             Place::At { cursor, live: true, told, .. } if cursor.seq < from.seq => {
                 Place::At { cursor, live: false, told, tried: false }
             }
-            other => other,
+            stays @ Place::At { .. } => stays,
         };
         state.places.insert(room, next);
     }

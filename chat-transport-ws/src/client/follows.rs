@@ -8,10 +8,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use chat_core::{Code, Cursor, Entry, GapReason, HubError, RoomId, Seq, Signal, protocol::Request};
+use chat_core::{Code, Cursor, Entry, GapReason, HubError, RoomId, Seq, Signal, Start, protocol::Request};
 use tokio::time::Instant;
 
-use super::{ClientConfig, events::Receiver, link::Outgoing};
+use super::{ClientConfig, events::Receiver, outgoing::Outgoing};
 
 /// Is what the connection brings, and who receives it.
 #[derive(Default)]
@@ -89,7 +89,9 @@ impl Follows {
             let receivers: Vec<_> = interested(&self.receivers, *id).collect();
             let waiting = receivers.iter().filter_map(|receiver| receiver.waits(*id)).min_by_key(|cursor| cursor.seq);
             let from = room.at.or(waiting).filter(|_| !receivers.is_empty() && cursors.len() < rooms_max);
-            receivers.iter().for_each(|receiver| receiver.resumed(*id, from));
+            for receiver in receivers {
+                receiver.resumed(*id, from);
+            }
             room.state = from.map_or(Followed::No, |from| Followed::Asked { reference: None, from: Some(from) });
             (room.tries, room.retry_at) = (0, None);
             cursors.extend(from);
@@ -215,7 +217,7 @@ impl Follows {
     /// A draft of ours was stored here.
     pub(super) fn stored(&mut self, cursor: Cursor) {
         if let Some(room) = self.rooms.get_mut(&cursor.room) {
-            room.stored = further(room.stored, cursor);
+            room.stored = Some(further(room.stored, cursor));
         }
     }
 
@@ -234,8 +236,9 @@ impl Follows {
         self.dirty
             .extend(self.rooms.iter().filter(|(_, room)| room.retry_at.is_some_and(|at| at <= now)).map(|(id, _)| *id));
         while let Some(id) = self.dirty.pop_first() {
-            let Some(from) = self.wish(id, now) else { continue };
+            let Some(start) = self.wish(id, now) else { continue };
             let Some(room) = self.rooms.get_mut(&id) else { continue };
+            let from = if let Start::After(cursor) = start { Some(cursor) } else { None };
             if matches!(room.state, Followed::At(_)) {
                 out.ask(&Request::Unfollow { room: id });
             }
@@ -246,7 +249,7 @@ impl Follows {
     }
 
     /// Returns from where a room has to be followed anew, if it has to.
-    fn wish(&self, id: RoomId, now: Instant) -> Option<Option<Cursor>> {
+    fn wish(&self, id: RoomId, now: Instant) -> Option<Start> {
         let room = self.rooms.get(&id)?;
         if room.retry_at.is_some_and(|at| at > now) {
             return None;
@@ -255,13 +258,14 @@ impl Follows {
         let waiting = receivers.iter().filter_map(|receiver| receiver.waits(id)).min_by_key(|cursor| cursor.seq);
         match room.state {
             Followed::Asked { .. } => None,
-            Followed::No => (!receivers.is_empty()).then_some(waiting.or(room.at)),
-            Followed::At(_) if waiting.is_some() => Some(waiting),
+            Followed::No if receivers.is_empty() => None,
+            Followed::No => Some(waiting.or(room.at).map_or(Start::Head, Start::After)),
+            Followed::At(_) if waiting.is_some() => waiting.map(Start::After),
             // What comes is known to all who take it: go back to where the room stands.
-            Followed::At(seq) => room
-                .at
-                .filter(|at| at.seq > seq && !receivers.iter().any(|receiver| receiver.takes_after(id, seq)))
-                .map(Some),
+            Followed::At(seq) => {
+                let wanted = receivers.iter().any(|receiver| receiver.takes_after(id, seq));
+                room.at.filter(|at| at.seq > seq && !wanted).map(Start::After)
+            }
         }
     }
 
@@ -276,11 +280,11 @@ impl Follows {
 
 impl Room {
     fn head(&self) -> Option<Cursor> {
-        self.at.map(|at| further(self.stored, at).unwrap_or(at))
+        self.at.map(|at| further(self.stored, at))
     }
 
     fn reached(&mut self, cursor: Cursor) {
-        self.at = further(self.at, cursor);
+        self.at = Some(further(self.at, cursor));
     }
 
     /// Asks for the room again after a while.
@@ -292,8 +296,8 @@ impl Room {
 }
 
 /// Returns the further one of two places; of two at one position, the one with an id.
-fn further(one: Option<Cursor>, other: Cursor) -> Option<Cursor> {
-    Some(one.filter(|one| one.seq > other.seq || (one.seq == other.seq && one.id.is_some())).unwrap_or(other))
+fn further(one: Option<Cursor>, other: Cursor) -> Cursor {
+    one.filter(|one| one.seq > other.seq || (one.seq == other.seq && one.id.is_some())).unwrap_or(other)
 }
 
 fn covering(receivers: &[Weak<Receiver>], room: RoomId) -> impl Iterator<Item = Arc<Receiver>> {

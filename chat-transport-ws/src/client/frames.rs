@@ -325,3 +325,73 @@ impl Close {
         Farewell { code, reason, reconnect, retry_after: Duration::from_millis(retry_after_ms) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/protocol.md");
+    const ROOM: &str = "33299aa6-6f98-859d-8863-19731fb11c8f";
+
+    fn said(text: &str) -> Option<Said> {
+        let (user, name) = (UserId::new("ann").unwrap(), Arc::from("Ann"));
+        read(text, Some((&user, &name))).map(|frame| frame.said)
+    }
+
+    #[test]
+    fn every_frame_on_the_protocol_page_is_read() {
+        let blocks = PAGE.split("```json server\n").skip(1).filter_map(|block| block.split("```").next());
+        let mut count = 0;
+        for frame in blocks.flat_map(str::lines) {
+            assert!(said(frame).is_some_and(|said| !matches!(said, Said::Passed(_))), "{frame}");
+            count += 1;
+        }
+        assert!(count > 15, "the page shows every frame");
+    }
+
+    #[test]
+    fn a_room_of_a_list_is_read_with_its_last_message() {
+        let rooms = PAGE.lines().find(|line| line.starts_with(r#"{"type":"rooms","ref":7,"rooms":[{"#)).unwrap();
+        let Some(Said::Answer(Answer::Rooms(rooms))) = said(rooms) else { panic!("rooms were expected") };
+        let [room] = &rooms[..] else { panic!("one room was expected") };
+        assert_eq!((&*room.room.title, room.room.visibility), ("Lunch", Visibility::Public));
+        assert_eq!((room.head.get(), room.read.get(), room.unread), (42, 41, 1));
+        assert_eq!(room.member.as_ref().unwrap().role, Role::Owner);
+        assert_eq!(room.last.as_ref().unwrap().body.text(), Some("hello"));
+    }
+
+    #[test]
+    fn what_a_newer_server_says_is_passed_over() {
+        for frame in ["", "[]", r#"{"type":"news"}"#, r#"{"type":"signal","kind":"wave"}"#, r#"{"type":"ack","ref":1}"#]
+        {
+            assert!(said(frame).is_none(), "{frame}");
+        }
+        let entry = format!(r#"{{"type":"entry","room":"{ROOM}","seq":4,"id":"{ROOM}","body":{{"kind":"text"}}}}"#);
+        assert!(matches!(said(&entry), Some(Said::Passed(cursor)) if cursor.seq.get() == 4));
+        let gap = format!(r#"{{"type":"gap","room":"{ROOM}","from":4,"to":5,"why":"fire"}}"#);
+        assert!(matches!(said(&gap), Some(Said::Gap { why: GapReason::Retention, .. })));
+    }
+
+    #[test]
+    fn a_code_that_is_not_known_counts_by_whether_it_may_pass() {
+        let error = |retryable| {
+            let frame = format!(
+                r#"{{"type":"error","code":1999,"name":"moonlight","message":"m","retryable":{retryable},"retry_after_ms":5}}"#
+            );
+            let Some(Said::Error(error)) = said(&frame) else { panic!("an error was expected") };
+            error
+        };
+        assert_eq!((error(true).code, error(true).retry_after), (Code::Retry, Some(Duration::from_millis(5))));
+        assert!(!error(false).code.is_retryable());
+    }
+
+    #[test]
+    fn close_codes_say_whether_to_connect_again() {
+        for (code, reconnect) in [(1000, false), (1006, true), (1012, true), (4001, false), (4010, true), (4999, true)]
+        {
+            assert_eq!(Farewell::of_code(code, "").reconnect, reconnect, "{code}");
+        }
+    }
+}

@@ -26,13 +26,14 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `link` | the task: connecting, reading, writing, silence |
+//! | `link` | the task: connecting, waiting, taking orders |
+//! | `visit` | one connection: hello, what is heard, silence |
 //! | `unsent` | drafts that were not answered yet, in order |
 //! | `asked` | questions that were not answered yet |
 //! | `follows` | which rooms the connection brings, and from where |
 //! | `events` | one receiver: its places, its buffer, its stream |
 //! | `frames`, `request` | the words: what servers say, what we ask |
-//! | `socket` | one WebSocket |
+//! | `outgoing`, `socket` | frames on their way out, and one WebSocket |
 
 mod asked;
 mod config;
@@ -40,10 +41,12 @@ mod events;
 mod follows;
 mod frames;
 mod link;
+mod outgoing;
 mod request;
 mod room;
 mod socket;
 mod unsent;
+mod visit;
 
 use std::{
     fmt,
@@ -56,7 +59,7 @@ use std::{
 use async_trait::async_trait;
 use chat_core::{
     Body, Code, Cursor, Draft, Event, Hub, HubError, Key, Page, Room, RoomId, RoomSpec, RoomSummary, Text, UserId,
-    engine::{Clock, SystemClock},
+    clock::{Clock, SystemClock},
     protocol::{Request, Target, Which},
 };
 use futures::stream::{self, BoxStream, StreamExt};

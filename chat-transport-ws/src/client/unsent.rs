@@ -12,7 +12,7 @@ use chat_core::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{ClientConfig, link::Outgoing};
+use super::{ClientConfig, outgoing::Outgoing};
 
 /// Is what became of a draft, and the room.
 pub(super) type Done = Result<(RoomId, Posted), HubError>;
@@ -135,7 +135,7 @@ impl Unsent {
     /// A draft is in the log.
     pub(super) fn stored(&mut self, reference: Option<u64>, key: Key, room: RoomId, seq: Seq, id: EntryId) {
         if let Some(place) = self.find(reference, |lane, waiting| waiting.key == key && lane.is_of(room, key)) {
-            self.settle(place, Ok((room, Posted::Stored { seq, id })));
+            self.settle(place, &Ok((room, Posted::Stored { seq, id })));
         }
     }
 
@@ -144,7 +144,7 @@ impl Unsent {
         if let Some(place) = self.find(reference, |_, waiting| waiting.key == key)
             && let Name::Room(room) = self.lanes[place.0].name
         {
-            self.settle(place, Ok((room, Posted::Accepted)));
+            self.settle(place, &Ok((room, Posted::Accepted)));
         }
     }
 
@@ -176,9 +176,9 @@ impl Unsent {
         drafts
     }
 
-    fn settle(&mut self, place: Place, done: Done) {
+    fn settle(&mut self, place: Place, done: &Done) {
         self.lanes[place.0].refusals = 0;
-        self.take(place, &done);
+        self.take(place, done);
     }
 
     fn take(&mut self, (lane, at): Place, done: &Done) {
@@ -198,8 +198,8 @@ impl Unsent {
     }
 
     fn find_by(&self, test: impl Fn(&Lane, &Waiting) -> bool) -> Option<Place> {
-        let places = self.lanes.iter().enumerate();
-        places.filter_map(|(at, lane)| Some((at, lane.drafts.iter().position(|waiting| test(lane, waiting))?))).next()
+        let mut lanes = self.lanes.iter().enumerate();
+        lanes.find_map(|(at, lane)| Some((at, lane.drafts.iter().position(|waiting| test(lane, waiting))?)))
     }
 }
 
