@@ -116,13 +116,14 @@ impl Link {
 
     async fn open(&mut self) -> Result<(Socket, Option<String>), Broken> {
         let (url, config) = (self.url.clone(), self.config.clone());
-        let opening = async move {
+        // Boxed: with TLS it is large, and the task keeps room for it as long as it lives.
+        let opening = Box::pin(async move {
             let token = match &config.token {
                 Some(provider) => Some(provider().await.map_err(refusal)?),
                 None => None,
             };
             Ok((socket::open(&url, &config).await?, token))
-        };
+        });
         let opened = self.meanwhile(timeout(self.config.answer_within, opening)).await?;
         opened.unwrap_or_else(|_| Err(Broken::lost("no connection in time")))
     }
