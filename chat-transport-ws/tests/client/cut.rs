@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_core::{
-    Draft, Engine, Event, Hub, Identity, Limits, Page, Posted, Room, RoomSpec, Start, UserId,
+    Cursor, Draft, Engine, Event, Hub, Identity, Limits, Page, Posted, Room, RoomSpec, Start, UserId,
     memory::{MemoryBroker, MemoryStore},
 };
 use chat_transport_ws::client::RemoteHub;
@@ -47,6 +47,21 @@ async fn ann_behind_a_proxy(server: &Server) -> (Proxy, RemoteHub, Arc<dyn Room>
     (proxy, hub, room)
 }
 
+/// Cuts, in different ways and at different times.
+async fn cut_often(proxy: Proxy) {
+    for number in 0..8 {
+        sleep(Duration::from_millis(20 + 7 * number)).await;
+        proxy.refuse(number % 2 == 0);
+        if number % 3 == 0 {
+            proxy.swallow_answers();
+            sleep(Duration::from_millis(10)).await;
+        }
+        proxy.cut();
+        sleep(Duration::from_millis(15)).await;
+        proxy.refuse(false);
+    }
+}
+
 #[tokio::test]
 async fn a_conversation_survives_cuts_without_loss_repeat_or_disorder() {
     const COUNT: u32 = 400;
@@ -62,22 +77,7 @@ async fn a_conversation_survives_cuts_without_loss_repeat_or_disorder() {
     for events in &mut streams {
         while !matches!(events.next().await, Some(Event::Followed { room: followed, .. }) if followed == room.id()) {}
     }
-    let cuts = tokio::spawn({
-        let proxy = proxy.clone();
-        async move {
-            for number in 0..8 {
-                sleep(Duration::from_millis(20 + 7 * number)).await;
-                proxy.refuse(number % 2 == 0);
-                if number % 3 == 0 {
-                    proxy.swallow_answers();
-                    sleep(Duration::from_millis(10)).await;
-                }
-                proxy.cut();
-                sleep(Duration::from_millis(15)).await;
-                proxy.refuse(false);
-            }
-        }
-    });
+    let cuts = tokio::spawn(cut_often(proxy.clone()));
     let mut posted = Vec::new();
     for number in 0..COUNT {
         let room = room.clone();
@@ -103,6 +103,44 @@ async fn a_conversation_survives_cuts_without_loss_repeat_or_disorder() {
         stored.extend(after);
     }
     assert_eq!(stored.len(), COUNT as usize, "every draft is stored once");
+}
+
+#[tokio::test]
+async fn receivers_that_fall_behind_miss_nothing_when_cut_as_well() {
+    const COUNT: u32 = 800;
+    let (_engine, server) = start().await;
+    let (proxy, _ann, room) = ann_behind_a_proxy(&server).await;
+    let mut small = config("bob");
+    small.events_max = 16;
+    let bob = RemoteHub::connect(proxy.url(), small).await.unwrap();
+    let bobs = bob.room(room.id()).await.unwrap();
+    let mut places = Vec::new();
+    for number in 0..COUNT / 2 {
+        let Ok(Posted::Stored { seq, id }) = room.post(Draft::text(number.to_string())).await else { panic!() };
+        places.push(Cursor::new(room.id(), seq, Some(id)));
+    }
+    let later = async {
+        for number in COUNT / 2..COUNT {
+            room.post(Draft::text(number.to_string())).await.unwrap();
+        }
+    };
+    let streams = [
+        (0, bobs.events(Start::Oldest)),
+        (0, bobs.events(Start::Oldest)),
+        (101, bobs.events(Start::After(places[100]))),
+        (301, bob.events(vec![places[300]])),
+    ];
+    let reading = join_all(streams.map(|(first, mut events)| async move {
+        let mut received = Vec::new();
+        while received.len() < (COUNT - first) as usize {
+            received.extend(texts(&mut events, 1).await);
+            if received.len() % 20 == 0 {
+                sleep(Duration::from_millis(5)).await; // slower than what comes
+            }
+        }
+        assert!(received == numbers(first..COUNT), "lost, doubled or out of order: {received:?}");
+    }));
+    tokio::join!(later, reading, cut_often(proxy));
 }
 
 #[tokio::test]
