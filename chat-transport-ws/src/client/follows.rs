@@ -221,6 +221,11 @@ impl Follows {
         }
     }
 
+    /// Tells whether an answer is due.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.rooms.values().any(|room| matches!(room.state, Followed::Asked { reference: Some(_), .. }))
+    }
+
     /// Returns when a room is to be asked for again.
     pub(super) fn due(&self) -> Option<Instant> {
         self.rooms.values().filter_map(|room| room.retry_at).min()

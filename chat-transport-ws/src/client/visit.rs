@@ -72,7 +72,8 @@ impl Link {
 
     /// Returns when the silence has lasted too long.
     fn silent_at(&self, visit: &Visit) -> Instant {
-        let due = visit.hello.is_some() || self.unsent.is_under_way() || self.asked.is_under_way();
+        let lists = self.unsent.is_under_way() || self.asked.is_under_way() || self.follows.is_under_way();
+        let due = visit.hello.is_some() || lists;
         match visit.pinged {
             Some(pinged) => pinged + self.config.silence_max,
             None if due => visit.heard + self.config.silence_max,

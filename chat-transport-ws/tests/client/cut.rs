@@ -140,7 +140,7 @@ async fn receivers_that_fall_behind_miss_nothing_when_cut_as_well() {
         }
         assert!(received == numbers(first..COUNT), "lost, doubled or out of order: {received:?}");
     }));
-    tokio::join!(later, reading, cut_often(proxy));
+    tokio::join!(later, reading, cut_often(proxy.clone()));
 }
 
 #[tokio::test]
