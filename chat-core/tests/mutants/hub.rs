@@ -183,7 +183,9 @@ impl Room for BrokenRoom {
         let page = if self.defect == Defect::IgnoresPages { Page::newest(page.limit) } else { page };
         let mut entries = self.room.history(page).await?;
         if self.defect == Defect::ForgetsWhatWasFolded {
-            entries.iter_mut().for_each(|entry| entry.folded = None);
+            for entry in &mut entries {
+                entry.folded = None;
+            }
         }
         Ok(entries)
     }
