@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{DEADLINE, eventually, suite};
 use crate::{
+    clock::{Clock, SystemClock},
     hub::{Event, GapReason, Hub, Posted, Room, Start},
     model::{
         Body, Cursor, Draft, Edit, Entry, EntryId, MemberChange, Membership, Page, React, Role, RoomId, RoomSpec, Seq,
@@ -119,6 +120,14 @@ async fn say_all(room: &Arc<dyn Room>, numbers: std::ops::Range<u32>) -> Vec<Cur
     places
 }
 
+/// Waits for the time of day to move on; tokio's own clock may be paused.
+async fn next_millisecond() {
+    let now = SystemClock.now();
+    while SystemClock.now() == now {
+        tokio::task::yield_now().await;
+    }
+}
+
 fn texts(entries: &[Entry]) -> Vec<&str> {
     entries.iter().filter_map(|entry| entry.body.text()).collect()
 }
@@ -218,7 +227,7 @@ pub async fn rooms_lists_the_most_recently_active_first(on: HubUnderTest) {
     let mut rooms = Vec::new();
     for title in ["one", "two"] {
         rooms.push(ann.create(RoomSpec::private(title).members([user("bob")])).await.expect("create"));
-        tokio::time::sleep(Duration::from_millis(5)).await; // activity is counted in ms
+        next_millisecond().await; // in which activity is counted
     }
     let place = say(&rooms[0], "hello").await;
     let listed = bob.rooms(Page::default()).await.expect("rooms");
