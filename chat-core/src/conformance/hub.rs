@@ -343,7 +343,7 @@ pub async fn posts_of_one_sender_keep_their_order(on: HubUnderTest) {
 pub async fn a_dropped_post_goes_on(on: HubUnderTest) {
     let (_ann, room) = on.room().await;
     let draft = Draft::text("go on");
-    assert!(room.post(draft.clone()).now_or_never().is_none(), "nothing is stored that fast");
+    let _ = room.post(draft.clone()).now_or_never(); // polled once and dropped
     eventually("the dropped post is stored", || async {
         texts(&room.history(Page::default()).await.expect("history")) == ["go on"]
     })
