@@ -3,16 +3,11 @@
 
 mod common;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use bytes::Bytes;
-use chat_core::{
-    Close, Encoding, Engine, Flow, Frame, Hub, Key, Limits, Outbox, Page, Peer, Push, RoomSpec, ServerFrame, Session,
-    protocol,
-};
+use chat_core::{Engine, Flow, Hub, Key, Limits, Page, RoomSpec};
 use common::{Client, human};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 fn send(room: &str, key: Key, text: &str) -> Value {
     json!({"type": "send", "room": room, "key": key, "body": {"kind": "text", "text": text}})
