@@ -96,7 +96,7 @@ impl Inner {
         self.readable(who, room).await?;
         let members = self.store.members(room, page).await.map_err(|error| self.store_failed(&error))?;
         let users: Vec<UserId> = members.iter().map(|member| member.user.clone()).collect();
-        let online = self.watch(seat, &users).await;
+        let online = self.watch(seat, room, &users).await;
         Ok(members.into_iter().zip(online).collect())
     }
 

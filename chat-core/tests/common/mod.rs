@@ -1,6 +1,8 @@
 //! What the tests of the engine share.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+pub mod client;
+
 use std::time::Duration;
 
 use chat_core::{
