@@ -3,14 +3,18 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use chat_core::{
-    Engine, Hub, RoomId, RoomSpec,
+    Engine, Hub, Presence, RoomId, RoomSpec, UserId,
     memory::{MemoryPresence, MemoryStore},
+    model::NodeId,
+    presence::{Lease, PresenceError},
 };
 use common::{client::Client, human, leave, user};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// Lists a room's members; returns whether this one is online.
 async fn lists(client: &mut Client, room: RoomId, user: &str) -> bool {
@@ -18,6 +22,16 @@ async fn lists(client: &mut Client, room: RoomId, user: &str) -> bool {
     let answer = client.until(|frame| frame["ref"] == 7).await;
     let members = answer["members"].as_array().unwrap();
     members.iter().any(|member| member["user"] == user && member["online"] == true)
+}
+
+/// Lists a room's members until this one is online.
+async fn sees_online(client: &mut Client, room: RoomId, user: &str) {
+    let online = async {
+        while !lists(client, room, user).await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), online).await.expect("the user online in time");
 }
 
 fn came(user: &str) -> impl Fn(&Value) -> bool {
@@ -43,9 +57,7 @@ async fn a_watcher_is_told_although_another_listed_the_members_in_between() {
     follows(&mut cid, room).await;
     assert!(!lists(&mut ann, room, "bob").await);
     let _bob = Client::greeted(&there, "bob").await; // no word of it gets here until presence is polled
-    while !lists(&mut cid, room, "bob").await {
-        tokio::task::yield_now().await;
-    }
+    sees_online(&mut cid, room, "bob").await;
     ann.until(came("bob")).await;
 }
 
@@ -66,10 +78,56 @@ async fn who_was_removed_from_a_room_is_not_told_who_comes_there() {
     bob.until(|frame| frame["type"] == "unfollowed").await;
     let mut cid = Client::greeted(&engine, "cid").await;
     follows(&mut cid, secret.id()).await;
-    while !lists(&mut cid, secret.id(), "cid").await {
-        tokio::task::yield_now().await;
-    }
+    sees_online(&mut cid, secret.id(), "cid").await;
     let _dan = Client::greeted(&engine, "dan").await;
     let told = bob.until(|frame| frame["kind"] == "presence" && frame["user"] != "bob").await;
     assert_eq!(told["user"], "dan", "{told}");
+}
+
+/// A presence store whose `leave` lands only when it is let.
+#[derive(Default)]
+struct SlowToLeave {
+    inner: MemoryPresence,
+    leaving: Notify,
+    let_go: Notify,
+    left: Notify,
+}
+
+#[async_trait]
+impl Presence for SlowToLeave {
+    async fn enter(&self, node: NodeId, users: &[UserId]) -> Result<(), PresenceError> {
+        self.inner.enter(node, users).await
+    }
+
+    async fn leave(&self, node: NodeId, users: &[UserId]) -> Result<(), PresenceError> {
+        self.leaving.notify_one();
+        self.let_go.notified().await;
+        self.inner.leave(node, users).await?;
+        self.left.notify_one();
+        Ok(())
+    }
+
+    async fn refresh(&self, node: NodeId) -> Result<Lease, PresenceError> {
+        self.inner.refresh(node).await
+    }
+
+    async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, PresenceError> {
+        self.inner.online(users).await
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_while_the_store_is_slow_to_let_them_go_is_online() {
+    let presence = Arc::new(SlowToLeave::default());
+    let mut limits = common::limits();
+    limits.presence_grace = Duration::ZERO;
+    let engine = Engine::builder().limits(limits).presence(presence.clone()).build().await.unwrap();
+    drop(Client::greeted(&engine, "ann").await);
+    presence.leaving.notified().await;
+    let room = engine.hub(human("ann")).create(RoomSpec::public("r")).await.unwrap().id();
+    let mut ann = Client::greeted(&engine, "ann").await;
+    sees_online(&mut ann, room, "ann").await;
+    presence.let_go.notify_one();
+    presence.left.notified().await;
+    sees_online(&mut ann, room, "ann").await;
 }

@@ -129,21 +129,40 @@ impl Inner {
     /// Enters a user whose first session on this node began.
     pub(super) async fn came(&self, user: &UserId) {
         self.present.lock().insert(user.clone());
-        if let Err(error) = self.presence.enter(self.node, std::slice::from_ref(user)).await {
-            tracing::debug!(%error, "presence was not entered; the next refresh does it");
-            self.presence_lapsed.store(true, std::sync::atomic::Ordering::Release);
-        }
-        self.watches.look();
+        self.settle(user).await;
     }
 
     /// Takes a user off this node if no session came back within the grace.
     pub(super) async fn went(&self, user: &UserId) {
         tokio::time::sleep(self.limits.presence_grace).await;
-        if self.people.person(user).is_here() || !self.present.lock().remove(user) {
-            return;
+        let person = self.people.person(user);
+        {
+            let mut present = self.present.lock();
+            if person.is_here() || !present.remove(user) {
+                return; // whoever begins a session after this look enters the user again
+            }
         }
-        if let Err(error) = self.presence.leave(self.node, std::slice::from_ref(user)).await {
-            tracing::debug!(%error, "presence was not left; the lease will end it");
+        self.settle(user).await;
+    }
+
+    /// Tells the store whether a user is here, again if that changed meanwhile: of two calls that cross, the one that
+    /// lands last may be the older.
+    async fn settle(&self, user: &UserId) {
+        let is_here = || self.present.lock().contains(user);
+        let users = std::slice::from_ref(user);
+        loop {
+            let here = is_here();
+            let settled = match here {
+                true => self.presence.enter(self.node, users).await,
+                false => self.presence.leave(self.node, users).await,
+            };
+            if let Err(error) = settled {
+                tracing::debug!(%error, here, "presence was not told; the next refresh or the lease's end does it");
+                self.presence_lapsed.fetch_or(here, std::sync::atomic::Ordering::AcqRel);
+            }
+            if is_here() == here {
+                break;
+            }
         }
         self.watches.look();
     }
