@@ -152,9 +152,10 @@ impl Inner {
         let users = std::slice::from_ref(user);
         loop {
             let here = is_here();
-            let settled = match here {
-                true => self.presence.enter(self.node, users).await,
-                false => self.presence.leave(self.node, users).await,
+            let settled = if here {
+                self.presence.enter(self.node, users).await
+            } else {
+                self.presence.leave(self.node, users).await
             };
             if let Err(error) = settled {
                 tracing::debug!(%error, here, "presence was not told; the next refresh or the lease's end does it");
