@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeSet, time::Duration};
 
 use chat_core::{Engine, Flow, Hub, Key, Limits, Page, RoomSpec};
-use common::{Client, human};
+use common::{client::Client, human};
 use serde_json::{Value, json};
 
 fn send(room: &str, key: Key, text: &str) -> Value {
@@ -107,4 +107,24 @@ async fn a_session_that_ends_leaves_its_rooms() {
     while let Some(frame) = tokio::time::timeout(Duration::from_secs(20), frames.recv()).await.expect("the end") {
         assert!(matches!(frame["type"].as_str(), Some("entry" | "followed")), "{frame}");
     }
+}
+
+#[tokio::test]
+async fn a_cursor_of_a_room_beyond_those_a_session_follows_is_too_many() {
+    let engine = engine(|limits| limits.rooms_per_session_max = 2).await;
+    let hub = engine.hub(human("ann"));
+    let first = hub.create(RoomSpec::public("first")).await.unwrap().id();
+    let foreign = engine.hub(human("bob")).create(RoomSpec::private("foreign")).await.unwrap().id();
+    let second = hub.create(RoomSpec::public("second")).await.unwrap();
+    second.post(chat_core::Draft::text("the latest")).await.unwrap();
+    let mut client = Client::connect(&engine, "ann");
+    let cursors = [json!({"room": first, "seq": 0}), json!({"room": foreign, "seq": 0})];
+    let _ = client.say(&json!({"type": "hello", "ref": 1, "cursors": cursors}));
+    let mut why = std::collections::BTreeMap::new();
+    while why.len() < 2 {
+        let frame = client.until(|frame| frame["type"] == "unfollowed").await;
+        why.insert(frame["room"].to_string(), frame["why"].clone());
+    }
+    assert_eq!(why[&json!(first).to_string()], "too_many");
+    assert_eq!(why[&json!(foreign).to_string()], "not_found");
 }

@@ -16,7 +16,7 @@ use crate::{
     protocol::{Close, CloseCode},
 };
 
-/// Counts the drafts that were taken and not yet answered.
+/// Counts what was taken and not yet answered: drafts, and requests that wait at their session's desk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work(Arc<Counted>);
 
@@ -26,7 +26,7 @@ struct Counted {
     idle: Notify,
 }
 
-/// Is one counted draft; dropping it ends it.
+/// Is one of them; dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Taken(Work);
 
@@ -59,11 +59,17 @@ impl Drop for Taken {
 const SPREAD_MS: u64 = 2_000;
 
 impl Inner {
+    /// Counts a request, unless the node is being drained: then nobody waits for what comes.
+    pub(super) fn take(&self) -> Option<Taken> {
+        let taken = self.work.take(); // before the look, so that a drain that begins now waits
+        (!self.draining.load(Ordering::Acquire)).then_some(taken)
+    }
+
     /// Refuses what is new, stores and answers what was taken, closes the sessions, leaves presence and broker.
     pub(super) async fn drain(&self, grace: Duration) {
         self.draining.store(true, Ordering::Release);
         if tokio::time::timeout(grace / 2, self.work.idle()).await.is_err() {
-            tracing::warn!("drafts were still with the store when the time to drain was half over");
+            tracing::warn!("not all that was taken was answered when the time to drain was half over");
         }
         let seats = self.seats();
         for seat in &seats {
@@ -72,8 +78,12 @@ impl Inner {
             seat.close(Close::new(CloseCode::Draining).after(Duration::from_millis(random % spread)));
         }
         let gone = async {
-            while !self.seats().is_empty() {
-                self.seat_gone.notified().await;
+            loop {
+                let gone = self.seat_gone.notified(); // before the look, so that no end falls between
+                if self.seats.lock().is_empty() {
+                    return;
+                }
+                gone.await;
             }
         };
         let _ = tokio::time::timeout(grace / 4, gone).await;

@@ -226,10 +226,15 @@ impl Core {
                 Access { room: summary.room, member: summary.member, guard: summary.guard, as_of: summary.head };
             self.engine.follow(seat, Wish { access: Some(access), ..Wish::new(room, From::Client(start)) }).await;
         }
-        // What is left is of rooms that are not the user's any more.
+        // What is left is of rooms that are not the user's any more, or of more rooms than a session follows.
         for room in cursors.into_keys() {
-            let frame = ServerFrame::Unfollowed { reference: None, room, why: Code::NotFound };
-            seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room, why: Code::NotFound }));
+            let why = match self.engine.read_access(room, &seat.identity.user).await {
+                Ok(Some(Access { member: Some(_), .. })) => Code::TooMany,
+                Ok(_) => Code::NotFound,
+                Err(error) => error.code,
+            };
+            let frame = ServerFrame::Unfollowed { reference: None, room, why };
+            seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room, why }));
         }
     }
 

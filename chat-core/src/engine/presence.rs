@@ -13,57 +13,94 @@ use super::Inner;
 use crate::{
     fanout::{Class, Seat},
     hub::Event,
-    model::UserId,
+    model::{RoomId, UserId},
     presence::Lease,
     protocol::{ServerFrame, Signal},
 };
 
 /// A third of the lease's 30 s: two refreshes may fail.
 const REFRESH: Duration = Duration::from_secs(10);
-/// Users one session watches at most; who pages through more members watches the latest.
+/// Users one session watches at most: who lists more members watches the rooms listed last.
 const WATCHED_MAX: usize = 500;
+/// Users asked about in one call of the presence store.
+const ASKED_MAX: usize = 500;
 
-/// Remembers which sessions want to know about whom, and what they were told last.
+/// Remembers which sessions want to know about whom, and what each was told last.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    users: Mutex<BTreeMap<UserId, Watched>>,
+    watchers: Mutex<BTreeMap<u64, Watcher>>,
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Watched {
-    online: bool,
-    seats: BTreeMap<u64, Weak<Seat>>,
+/// Is one session that listed members.
+#[derive(Debug)]
+struct Watcher {
+    seat: Weak<Seat>,
+    /// Whom it saw in which room; the room listed last is last.
+    rooms: Vec<(RoomId, BTreeSet<UserId>)>,
+    told: BTreeMap<UserId, bool>,
+}
+
+impl Watcher {
+    fn new(seat: &Arc<Seat>) -> Self {
+        Self { seat: Arc::downgrade(seat), rooms: Vec::new(), told: BTreeMap::new() }
+    }
+
+    /// Adds a page of a room's members.
+    fn add(&mut self, room: RoomId, told: &[(UserId, bool)]) {
+        let page: BTreeSet<UserId> = told.iter().map(|(user, _)| user.clone()).collect();
+        let known = self.rooms.iter().position(|(other, _)| *other == room).map(|at| self.rooms.remove(at).1);
+        let before = known.unwrap_or_default();
+        // A room of more members than may be watched is watched as far as its last page.
+        let users = if before.len() + page.len() > WATCHED_MAX { page } else { &before | &page };
+        self.rooms.push((room, users));
+        self.told.extend(told.iter().cloned());
+        while self.rooms.iter().map(|(_, users)| users.len()).sum::<usize>() > WATCHED_MAX {
+            self.rooms.remove(0);
+        }
+        self.forget_unseen();
+    }
+
+    /// Forgets the rooms the session follows no more: who is online there is not its business. Returns the session
+    /// if it still watches anybody.
+    fn still_watching(&mut self) -> Option<Arc<Seat>> {
+        let seat = self.seat.upgrade()?;
+        let rooms = self.rooms.len();
+        self.rooms.retain(|(room, _)| seat.follows(*room));
+        if self.rooms.len() < rooms {
+            self.forget_unseen();
+        }
+        (!self.rooms.is_empty()).then_some(seat)
+    }
+
+    fn forget_unseen(&mut self) {
+        let rooms = &self.rooms;
+        self.told.retain(|user, _| rooms.iter().any(|(_, users)| users.contains(user)));
+    }
 }
 
 impl Watches {
-    /// Lets a session be told when these users come or go; `told` is what it knows now.
-    fn add(&self, seat: &Arc<Seat>, told: &[(UserId, bool)]) {
-        let mut users = self.users.lock();
-        for (user, online) in told.iter().take(WATCHED_MAX) {
-            let watched = users.entry(user.clone()).or_default();
-            watched.online = *online;
-            watched.seats.insert(seat.number, Arc::downgrade(seat));
-        }
+    /// Lets a session be told when these members of a room come or go; `told` is what it knows now.
+    fn add(&self, seat: &Arc<Seat>, room: RoomId, told: &[(UserId, bool)]) {
+        let mut watchers = self.watchers.lock();
+        watchers.entry(seat.number).or_insert_with(|| Watcher::new(seat)).add(room, told);
     }
 
     fn watched(&self) -> Vec<UserId> {
-        let mut users = self.users.lock();
-        users.retain(|_, watched| {
-            watched.seats.retain(|_, seat| seat.strong_count() > 0);
-            !watched.seats.is_empty()
-        });
-        users.keys().cloned().collect()
+        let mut watchers = self.watchers.lock();
+        watchers.retain(|_, watcher| watcher.still_watching().is_some());
+        let users: BTreeSet<&UserId> = watchers.values().flat_map(|watcher| watcher.told.keys()).collect();
+        users.into_iter().cloned().collect()
     }
 
-    /// Tells the watchers of each user who came or went, once.
-    fn tell(&self, now: Vec<(UserId, bool)>) {
-        let mut users = self.users.lock();
-        for (user, online) in now {
-            let Some(watched) = users.get_mut(&user).filter(|watched| watched.online != online) else { continue };
-            watched.online = online;
-            let signal = Signal::Presence { user, online };
-            for seat in watched.seats.values().filter_map(Weak::upgrade) {
+    /// Tells each watcher of users who came or went since it was told last.
+    fn tell(&self, now: &[(UserId, bool)]) {
+        for watcher in self.watchers.lock().values_mut() {
+            let Some(seat) = watcher.still_watching() else { continue };
+            for (user, online) in now {
+                let Some(told) = watcher.told.get_mut(user).filter(|told| **told != *online) else { continue };
+                *told = *online;
+                let signal = Signal::Presence { user: user.clone(), online: *online };
                 seat.push(Class::Signal, &ServerFrame::Signal(&signal), Some(Event::Signal(signal.clone())));
             }
         }
@@ -76,15 +113,15 @@ impl Watches {
 }
 
 impl Inner {
-    /// Tells who of these is online, and lets the session be told when that changes.
-    pub(super) async fn watch(&self, seat: Option<&Arc<Seat>>, users: &[UserId]) -> Vec<bool> {
+    /// Tells who of a room's members is online, and lets the session be told when that changes.
+    pub(super) async fn watch(&self, seat: Option<&Arc<Seat>>, room: RoomId, users: &[UserId]) -> Vec<bool> {
         let online = self.presence.online(users).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "presence cannot be read; everybody is shown as offline");
             vec![false; users.len()]
         });
         if let Some(seat) = seat {
             let told: Vec<_> = users.iter().cloned().zip(online.iter().copied()).collect();
-            self.watches.add(seat, &told);
+            self.watches.add(seat, room, &told);
         }
         online
     }
@@ -92,21 +129,41 @@ impl Inner {
     /// Enters a user whose first session on this node began.
     pub(super) async fn came(&self, user: &UserId) {
         self.present.lock().insert(user.clone());
-        if let Err(error) = self.presence.enter(self.node, std::slice::from_ref(user)).await {
-            tracing::debug!(%error, "presence was not entered; the next refresh does it");
-            self.presence_lapsed.store(true, std::sync::atomic::Ordering::Release);
-        }
-        self.watches.look();
+        self.settle(user).await;
     }
 
     /// Takes a user off this node if no session came back within the grace.
     pub(super) async fn went(&self, user: &UserId) {
         tokio::time::sleep(self.limits.presence_grace).await;
-        if self.people.person(user).is_here() || !self.present.lock().remove(user) {
-            return;
+        let person = self.people.person(user);
+        {
+            let mut present = self.present.lock();
+            if person.is_here() || !present.remove(user) {
+                return; // whoever begins a session after this look enters the user again
+            }
         }
-        if let Err(error) = self.presence.leave(self.node, std::slice::from_ref(user)).await {
-            tracing::debug!(%error, "presence was not left; the lease will end it");
+        self.settle(user).await;
+    }
+
+    /// Tells the store whether a user is here, again if that changed meanwhile: of two calls that cross, the one that
+    /// lands last may be the older.
+    async fn settle(&self, user: &UserId) {
+        let is_here = || self.present.lock().contains(user);
+        let users = std::slice::from_ref(user);
+        loop {
+            let here = is_here();
+            let settled = if here {
+                self.presence.enter(self.node, users).await
+            } else {
+                self.presence.leave(self.node, users).await
+            };
+            if let Err(error) = settled {
+                tracing::debug!(%error, here, "presence was not told; the next refresh or the lease's end does it");
+                self.presence_lapsed.fetch_or(here, std::sync::atomic::Ordering::AcqRel);
+            }
+            if is_here() == here {
+                break;
+            }
         }
         self.watches.look();
     }
@@ -145,12 +202,11 @@ pub(super) async fn refresh(engine: Arc<Inner>) {
 pub(super) async fn tell(engine: Arc<Inner>) {
     loop {
         let _ = tokio::time::timeout(engine.limits.presence_poll, engine.watches.changed.notified()).await;
-        let users = engine.watches.watched();
-        if users.is_empty() {
-            continue;
-        }
-        if let Ok(online) = engine.presence.online(&users).await {
-            engine.watches.tell(users.into_iter().zip(online).collect());
+        for users in engine.watches.watched().chunks(ASKED_MAX) {
+            if let Ok(online) = engine.presence.online(users).await {
+                let now: Vec<_> = users.iter().cloned().zip(online).collect();
+                engine.watches.tell(&now);
+            }
         }
     }
 }

@@ -73,8 +73,11 @@ impl Inner {
             Which::Public => Listing::Public(who.user.clone()),
         };
         let mut rooms = self.store.rooms(&listing, page).await.map_err(|error| self.store_failed(&error))?;
-        for summary in rooms.iter_mut().filter(|summary| summary.member.is_none() && who.kind != Kind::System) {
-            summary.last = None; // what is said in a room is its members' to read
+        for summary in &mut rooms {
+            if summary.member.is_none() && who.kind != Kind::System {
+                summary.last = None; // what is said in a room is its members' to read
+            }
+            hide_earlier(summary);
         }
         Ok(rooms)
     }
@@ -82,7 +85,9 @@ impl Inner {
     pub(super) async fn summary(&self, who: &Identity, room: RoomId) -> Result<RoomSummary, HubError> {
         let one = Listing::One(room, who.user.clone());
         let rooms = self.store.rooms(&one, &Page::newest(1)).await.map_err(|error| self.store_failed(&error))?;
-        rooms.into_iter().next().ok_or_else(|| Code::NotFound.into())
+        let mut summary = rooms.into_iter().next().ok_or(Code::NotFound)?;
+        hide_earlier(&mut summary);
+        Ok(summary)
     }
 
     /// Lists members with whether they are online; the session is told when that changes.
@@ -96,14 +101,14 @@ impl Inner {
         self.readable(who, room).await?;
         let members = self.store.members(room, page).await.map_err(|error| self.store_failed(&error))?;
         let users: Vec<UserId> = members.iter().map(|member| member.user.clone()).collect();
-        let online = self.watch(seat, &users).await;
+        let online = self.watch(seat, room, &users).await;
         Ok(members.into_iter().zip(online).collect())
     }
 
     pub(super) async fn read_history(&self, who: &Identity, room: RoomId, page: &Page) -> Result<Vec<Entry>, HubError> {
         let access = self.readable(who, room).await?;
         let mut entries = self.store.history(room, page).await.map_err(|error| self.store_failed(&error))?;
-        let since = visible_since(&access);
+        let since = visible_since(&access.room, access.member.as_ref());
         entries.retain(|entry| entry.seq >= since);
         Ok(entries)
     }
@@ -122,7 +127,7 @@ impl Inner {
                 return Ok(CatchUp { reset: true, ..found });
             }
         }
-        let since = visible_since(&access);
+        let since = visible_since(&access.room, access.member.as_ref());
         if after.next() < since {
             found.gap = Some((after.next(), since.prev(), GapReason::NotVisible));
             after = since.prev();
@@ -143,16 +148,25 @@ impl Inner {
 
     /// Passes a signal on, as far as its sender may and not too often.
     pub(super) async fn send_signal(&self, sender: &Sender, room: RoomId, signal: Outgoing) -> Result<(), HubError> {
+        // The rate first: what is too much shall not cost a read of the store.
+        let late = |wait| HubError::from(Code::RateLimited).after(wait);
+        match &signal {
+            Outgoing::Typing(on) if !sender.person.may_type(room, *on) => return Ok(()),
+            Outgoing::Typing(_) => {}
+            Outgoing::Read(_) => sender.person.mark().map_err(late)?,
+            Outgoing::Custom { data, .. } => {
+                check::data(data, &self.limits)?;
+                sender.person.send().map_err(late)?;
+            }
+        }
         let access = self.readable(&sender.who, room).await?;
         self.policy.authorize(&sender.who, &Action::Signal, Some(&access))?;
         let user = sender.who.user.clone();
         let number = sender.seat.as_ref().map(|seat| seat.number);
         match signal {
             Outgoing::Typing(on) => {
-                if sender.person.may_signal() || !on {
-                    let name = sender.who.name.clone();
-                    self.spread(room, Signal::Typing { room, user, name, on }, number).await;
-                }
+                let name = sender.who.name.clone();
+                self.spread(room, Signal::Typing { room, user, name, on }, number).await;
             }
             Outgoing::Read(seq) => {
                 let seq = seq.min(access.as_of);
@@ -160,8 +174,6 @@ impl Inner {
                 self.spread(RoomId::inbox(&user), Signal::Read { room, seq }, number).await;
             }
             Outgoing::Custom { kind, data } => {
-                check::data(&data, &self.limits)?;
-                sender.person.send().map_err(|wait| HubError::from(Code::RateLimited).after(wait))?;
                 self.spread(room, Signal::Custom { room, user, kind, data }, number).await;
             }
         }
@@ -177,11 +189,17 @@ impl Inner {
 }
 
 /// Returns the first position a member may read.
-fn visible_since(access: &Access) -> Seq {
-    match (&access.member, access.room.history) {
+fn visible_since(room: &RoomRecord, member: Option<&Member>) -> Seq {
+    match (member, room.history) {
         (Some(member), History::SinceJoin) => member.since,
         _ => Seq::FIRST,
     }
+}
+
+/// Takes what was said before the user joined out of a summary, where the room hides that.
+fn hide_earlier(summary: &mut RoomSummary) {
+    let since = visible_since(&summary.room, summary.member.as_ref());
+    summary.last.take_if(|entry| entry.seq < since);
 }
 
 /// Returns the access to an inbox that nobody has written to yet.

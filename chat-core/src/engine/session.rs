@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use super::{
     Engine, Inner,
+    drain::Taken,
     post::{Done, Sender},
     submission::Order,
 };
@@ -96,7 +97,8 @@ enum Phase {
 
 #[derive(Default)]
 struct Desk {
-    items: VecDeque<Item>,
+    /// What is to be done; a request that was taken is answered before a drain closes the session.
+    items: VecDeque<(Item, Option<Taken>)>,
     /// Whether a task is at the desk.
     busy: bool,
     /// How many of the items are sends: while there are any, later sends wait behind them.
@@ -280,9 +282,10 @@ impl Core {
 
     /// Adds something to be done in order, and sees that somebody does it.
     pub(super) fn enqueue(self: Arc<Self>, item: Item) {
+        let taken = matches!(item, Item::Request(..)).then(|| self.engine.take()).flatten();
         let mut desk = self.desk.lock();
         desk.sends += usize::from(matches!(item, Item::Request(_, Request::Send { .. })));
-        desk.items.push_back(item);
+        desk.items.push_back((item, taken));
         if std::mem::replace(&mut desk.busy, true) {
             return;
         }
@@ -293,7 +296,7 @@ impl Core {
     /// Does what is to be done. A panic, which only a host's policy or a port can cause, ends the session: the
     /// client connects again and resumes.
     async fn work_off(self: Arc<Self>) {
-        while let Some(item) = self.next_item() {
+        while let Some((item, _taken)) = self.next_item() {
             let is_send = matches!(item, Item::Request(_, Request::Send { .. }));
             if std::panic::AssertUnwindSafe(self.handle(item)).catch_unwind().await.is_err() {
                 tracing::error!("a request panicked; its session is closed");
@@ -303,9 +306,12 @@ impl Core {
         }
     }
 
-    fn next_item(&self) -> Option<Item> {
+    fn next_item(&self) -> Option<(Item, Option<Taken>)> {
         let mut desk = self.desk.lock();
-        let item = desk.items.pop_front().filter(|_| !self.has_ended());
+        if self.has_ended() {
+            desk.items.clear();
+        }
+        let item = desk.items.pop_front();
         desk.busy = item.is_some();
         item
     }
