@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeSet, time::Duration};
 
 use chat_core::{Engine, Flow, Hub, Key, Limits, Page, RoomSpec};
-use common::{client::Client, human};
+use common::{Client, human};
 use serde_json::{Value, json};
 
 fn send(room: &str, key: Key, text: &str) -> Value {
@@ -100,7 +100,7 @@ async fn a_session_that_ends_leaves_its_rooms() {
     let engine = engine(|_| {}).await;
     let room = engine.hub(human("ann")).create(RoomSpec::public("r")).await.unwrap();
     let mut client = Client::greeted(&engine, "ann").await;
-    let Client { session, ref mut frames } = client;
+    let Client { session, ref mut frames, .. } = client;
     drop(session);
     room.post(chat_core::Draft::text("anybody?")).await.unwrap();
     // Once the room has let go of the session's outbox, the channel ends; until then nothing but entries may come.

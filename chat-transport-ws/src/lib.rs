@@ -10,7 +10,16 @@
 //! the kernel does not take at once waits there. `wire` hands the same socket to the WebSocket library, which reads
 //! and answers pings through the same outbox, so that frames never interleave. `framing` makes a frame's bytes once
 //! for all recipients. `connection` is the task: it reads, keeps time and closes.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `client` | the module `client`: a remote [`Hub`](chat_core::Hub), for bots, terminals and other servers |
+//! | `client-tls` | `wss://` in the client; the application installs the rustls provider of its choice |
 
+#[cfg(feature = "client")]
+pub mod client;
 mod config;
 mod framing;
 mod server;

@@ -18,6 +18,7 @@
 
 pub mod broker;
 pub mod dead_letters;
+pub mod hub;
 pub mod presence;
 pub mod queue;
 pub mod store;
@@ -109,6 +110,7 @@ mod tests {
     fn every_promise_of_a_port_is_a_case_of_its_suite() {
         assert_eq!(promised(include_str!("../store.rs")), store::CASES);
         assert_eq!(promised(include_str!("../broker.rs")), broker::CASES);
+        assert_eq!(promised(include_str!("../hub.rs")), hub::CASES);
         assert_eq!(promised(include_str!("../presence.rs")), presence::CASES);
         assert_eq!(promised(include_str!("../queue.rs")), [queue::CASES, dead_letters::CASES].concat());
     }

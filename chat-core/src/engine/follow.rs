@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::Inner;
 use crate::{
-    fanout::{Attach, Class, Followed, LiveRoom, Push, Seat, Standing, entry_frame},
+    fanout::{Attach, Class, Followed, Judged, LiveRoom, Push, Seat, Standing, entry_frame},
     hub::{Event, GapReason, Start},
-    model::{Body, Cursor, Entry, EntryId, History, Member, RoomId, Seq},
+    model::{Cursor, Entry, EntryId, History, Member, RoomId, Seq},
     policy::Action,
     protocol::{Code, HubError, ServerFrame},
     store::Access,
@@ -17,6 +17,8 @@ use crate::{
 
 /// One read of a log: a few hundred frames fit an outbox, and a slow store is not held up.
 const PAGE: u16 = 256;
+/// Attaching rarely takes more than three rounds; after so many it goes on slowly.
+const ROUNDS_AT_ONCE: u32 = 8;
 
 /// Is a wish to receive a room.
 pub(super) struct Wish {
@@ -52,42 +54,50 @@ enum Paged {
     CaughtUp,
     Parked,
     Gone,
+    /// The next entry may have taken the right to read away.
+    Restricted,
 }
 
 impl Inner {
-    /// Makes a session receive a room. What goes wrong is answered to the session.
-    pub(super) async fn follow(&self, seat: &Arc<Seat>, wish: Wish) {
+    /// Makes a session receive a room. What goes wrong is told to the session. Returns whether it receives the room,
+    /// now or when it has room again.
+    pub(super) async fn follow(&self, seat: &Arc<Seat>, wish: Wish) -> bool {
         let (room, reference) = (wish.room, wish.reference);
-        let unpark = matches!(wish.from, From::Parked(_));
-        if let Err(error) = self.try_follow(seat, wish).await {
-            seat.unfollow(room);
-            if unpark || reference.is_none() {
-                let frame = ServerFrame::Unfollowed { reference: None, room, why: error.code };
-                seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room, why: error.code }));
-            } else {
-                seat.answer(&ServerFrame::Error { reference, key: None, error: &error });
-            }
+        let resumes = matches!(wish.from, From::Parked(_));
+        if resumes && !seat.follows(room) {
+            return false; // left meanwhile
         }
-    }
-
-    async fn try_follow(&self, seat: &Arc<Seat>, wish: Wish) -> Result<(), HubError> {
-        let Wish { room, from, reference, access } = wish;
         let lease = self.rooms.lease(room);
         let live = lease.room().clone();
-        let resumes = matches!(from, From::Parked(_));
         match seat.follow(lease, self.limits.rooms_per_session_max) {
-            Followed::TooMany => return Err(Code::TooMany.into()),
-            Followed::Already if !resumes => {
-                return match self.access_to_read(seat, room, access).await {
-                    Ok(_) if reference.is_some() => Err(HubError::new(Code::Invalid, "this room is followed already")),
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(error),
-                };
+            Followed::New => {}
+            Followed::Already if resumes => {}
+            Followed::Already => {
+                let error = HubError::new(Code::Invalid, "this room is followed already");
+                refuse(seat, room, reference.is_some(), reference, &error);
+                return true;
             }
-            Followed::Already | Followed::New => {}
+            Followed::TooMany => {
+                refuse(seat, room, true, reference, &Code::TooMany.into());
+                return false;
+            }
+            Followed::Closed => return false,
         }
+        let result = self.catch_up_and_attach(seat, &live, wish).await;
+        if result.is_err() || !seat.follows(room) {
+            live.detach(seat.number).await; // also when the session has ended, or left the room, meanwhile
+        }
+        if let Err(error) = &result {
+            seat.unfollow(room);
+            refuse(seat, room, true, reference, error);
+        }
+        result.is_ok()
+    }
+
+    async fn catch_up_and_attach(&self, seat: &Arc<Seat>, live: &Arc<LiveRoom>, wish: Wish) -> Result<(), HubError> {
+        let Wish { room, from, reference, access } = wish;
         let mut access = self.access_to_read(seat, room, access).await?;
-        let first = self.begin(&live, &access).await?;
+        let first = self.begin(live, &access).await?;
         let mut at = match from {
             From::Parked(cursor) | From::Known(cursor) => cursor,
             From::Joined => Cursor::new(room, member_since(&access).prev(), None),
@@ -95,29 +105,43 @@ impl Inner {
             From::Client(Start::Head) => first,
             From::Client(Start::After(cursor)) => self.checked(seat, cursor, first).await?,
         };
-        if !resumes {
+        // What a session was told before it was parked, or stood in the inbox before hello, it does not act on again.
+        let notices_after = if let From::Parked(cursor) = from { cursor.seq } else { access.as_of };
+        if !matches!(from, From::Parked(_)) {
             at.id = self.id_at(at, first).await?;
             let head = at.seq;
             let frame = ServerFrame::Followed { reference, cursor: at };
             seat.push(Class::Answer, &frame, Some(Event::Followed { room, head }));
         }
         skip_hidden(seat, &access, &mut at);
-        loop {
-            match live.attach(seat, &mut at, access.guard, access.as_of).await {
+        for round in 0_u32.. {
+            if round >= ROUNDS_AT_ONCE {
+                tokio::time::sleep(self.limits.reorder_wait).await; // a projection lags, or the room changes all the time
+            }
+            let judged = Judged { guard: access.guard, as_of: access.as_of };
+            match live.attach(seat, &mut at, judged, notices_after).await {
                 Attach::Attached | Attach::Parked | Attach::Gone => return Ok(()),
-                Attach::RoomBehind => self.repair(&live).await?,
-                Attach::SessionBehind => match self.page(seat, &mut at, access.as_of).await? {
+                Attach::RoomBehind if live.reached().await.is_none() => drop(self.begin(live, &access).await?),
+                Attach::RoomBehind => self.repair(live).await?,
+                Attach::SessionBehind => match self.page(seat, &mut at, access.as_of, notices_after).await? {
                     Paged::CaughtUp => {}
                     Paged::Parked | Paged::Gone => return Ok(()),
+                    Paged::Restricted => access = self.judge_again(seat, &mut at).await?,
                 },
-                Attach::GuardMoved => {
-                    access = self.access_to_read(seat, room, None).await?;
-                    if live.reached().await < Some(access.as_of) {
-                        self.repair(&live).await?;
-                    }
-                }
+                Attach::GuardMoved => access = self.judge_again(seat, &mut at).await?,
+            }
+            if !seat.follows(room) {
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Reads the access again, after a right was taken away from somebody.
+    async fn judge_again(&self, seat: &Seat, at: &mut Cursor) -> Result<Access, HubError> {
+        let access = self.access_to_read(seat, at.room, None).await?;
+        skip_hidden(seat, &access, at);
+        Ok(access)
     }
 
     /// Reads what the user may do and whether that is reading. An inbox that nobody has written to yet is its user's.
@@ -138,10 +162,13 @@ impl Inner {
         if let Some(head) = live.head(access.as_of).await {
             return Ok(head);
         }
-        // One read gives the id at the head and whatever was committed since the access was read.
+        // First the place, then the read: what is committed in between is either delivered or read.
+        live.begin(access.as_of, None, access.guard).await;
         let tail = self.read_log(live.id(), access.as_of.prev()).await?;
         let id = tail.first().filter(|entry| entry.seq == access.as_of).map(|entry| entry.id);
-        live.begin(access.as_of, id, access.guard).await;
+        if let Some(id) = id {
+            live.identify(access.as_of, id).await;
+        }
         live.feed(access.as_of, tail.into_iter().filter(|entry| entry.seq > access.as_of).map(Arc::new).collect())
             .await;
         Ok(live.head(access.as_of).await.unwrap_or(Cursor::new(live.id(), access.as_of, id)))
@@ -180,12 +207,16 @@ impl Inner {
         Ok(found.first().filter(|entry| entry.seq == at.seq).map(|entry| entry.id))
     }
 
-    /// Sends a session what the log holds after `at`, until it holds no more.
-    async fn page(&self, seat: &Arc<Seat>, at: &mut Cursor, begun: Seq) -> Result<Paged, HubError> {
+    /// Sends a session what the log holds after `at`, until it holds no more, or until an entry that may have taken
+    /// the right to read away since the access was judged.
+    async fn page(&self, seat: &Arc<Seat>, at: &mut Cursor, as_of: Seq, notices_after: Seq) -> Result<Paged, HubError> {
         loop {
             let page = self.read_log(at.room, at.seq).await?;
             let full = page.len() == usize::from(PAGE);
             for entry in page {
+                if entry.body.restricts() && entry.seq > as_of {
+                    return Ok(Paged::Restricted);
+                }
                 let entry = Arc::new(entry);
                 if entry.seq > at.seq.next() {
                     gap(seat, at.room, at.seq.next(), entry.seq.prev(), GapReason::Retention);
@@ -195,11 +226,7 @@ impl Inner {
                     Push::Full => return Ok(Paged::Parked),
                     Push::Gone => return Ok(Paged::Gone),
                 }
-                if let Body::Inbox(notice) = &entry.body
-                    && entry.seq > begun
-                {
-                    seat.notice(notice.clone());
-                }
+                seat.notice_of(&entry, notices_after);
             }
             if !full {
                 return Ok(Paged::CaughtUp);
@@ -209,21 +236,21 @@ impl Inner {
 
     /// Feeds a live room from the log. Whoever finds another at it waits, and finds the work done.
     pub(super) async fn repair(&self, live: &Arc<LiveRoom>) -> Result<(), HubError> {
-        let wanted = live.reached().await;
+        let before = live.reached().await;
         let _turn = live.repairing().await;
-        loop {
-            let Some(after) = live.reached().await else { return Ok(()) };
-            if Some(after) > wanted {
-                return Ok(());
-            }
+        if live.reached().await > before {
+            return Ok(());
+        }
+        while let Some(after) = live.reached().await {
             let page = self.read_log(live.id(), after).await?;
             metrics::counter!("chat_repairs_total").increment(1);
             let full = page.len() == usize::from(PAGE);
             live.feed(after, page.into_iter().map(Arc::new).collect()).await;
             if !full {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Takes entries that are in the log and lets them pass. What came too early waits a moment for the rest.
@@ -263,6 +290,16 @@ fn skip_hidden(seat: &Seat, access: &Access, at: &mut Cursor) {
     if access.room.history == History::SinceJoin && at.seq.next() < since {
         gap(seat, at.room, at.seq.next(), since.prev(), GapReason::NotVisible);
         *at = Cursor::new(at.room, since.prev(), None);
+    }
+}
+
+/// Tells a session why it does not receive a room.
+fn refuse(seat: &Seat, room: RoomId, tell: bool, reference: Option<u64>, error: &HubError) {
+    if reference.is_some() {
+        seat.answer(&ServerFrame::Error { reference, key: None, error });
+    } else if tell {
+        let frame = ServerFrame::Unfollowed { reference: None, room, why: error.code };
+        seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room, why: error.code }));
     }
 }
 

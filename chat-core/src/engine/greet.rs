@@ -12,10 +12,13 @@ use super::{
 use crate::{
     fanout::{Class, Seat},
     hub::{Event, Start},
-    model::{Cursor, Identity, Notice, Page, RoomId, RoomSummary},
+    model::{Body, Cursor, Identity, Notice, Page, RoomId, RoomSummary, Seq, Timestamp},
     protocol::{CloseCode, Code, HubError, Request, ServerFrame},
     store::{Access, Listing},
 };
+
+/// The latest entries of an inbox that are looked through for a revocation since the connection began.
+const REVOCATIONS_LOOKED_AT: u16 = 64;
 
 impl Core {
     pub(super) async fn handle(self: &Arc<Self>, item: Item) {
@@ -44,15 +47,12 @@ impl Core {
     }
 
     async fn notice(&self, notice: Notice) {
-        let Some(sender) = self.sender() else { return };
-        let Some(seat) = sender.seat else { return };
-        match notice {
-            Notice::Joined(room) => self.engine.follow(&seat, Wish::new(room, From::Joined)).await,
-            Notice::Revoked { login } if login.as_ref().is_none_or(|login| *login == sender.who.login) => {
-                seat.close(CloseCode::Revoked.into());
-            }
-            // The room's own log says so to those who follow it.
-            Notice::Left(_) | Notice::Revoked { .. } => {}
+        let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
+        // That the user left a room is said in the room's own log to those who follow it.
+        if let Notice::Joined(room) = notice
+            && !seat.follows(room)
+        {
+            self.engine.follow(&seat, Wish::new(room, From::Joined)).await;
         }
     }
 
@@ -100,6 +100,9 @@ impl Core {
                 engine.follow(seat, wish).await;
             }
             Request::Unfollow { room } => {
+                if room == RoomId::inbox(&who.user) {
+                    return Err(Code::Denied.into()); // by it a session learns that it is revoked
+                }
                 let live = engine.rooms.get(room).filter(|_| seat.follows(room)).ok_or(Code::NotFound)?;
                 live.detach(seat.number).await;
                 seat.unfollow(room);
@@ -146,6 +149,9 @@ impl Core {
         // The inbox first: what joins after this is announced there, and what joined before is in the list.
         let inbox = engine.read_access(RoomId::inbox(&identity.user), &identity.user).await?;
         let inbox = inbox.unwrap_or_else(|| super::reads::empty_inbox(&identity.user));
+        if engine.was_revoked(&inbox, &identity, self.connected).await? {
+            return Err(Code::Unauthenticated.into());
+        }
         let rooms = engine.own_rooms(&identity.user).await?;
         let sender = self.seat(identity)?;
         let Some(seat) = sender.seat.clone() else { return Err(Code::Retry.into()) };
@@ -192,7 +198,8 @@ impl Core {
         let person = engine.people.person(&who.user);
         let first = person.enter(engine.limits.sessions_per_user_max).ok_or(Code::TooMany)?;
         let number = engine.next_number();
-        let seat = Seat::new(number, who.clone(), self.outbox.clone(), self.encoding.clone(), self.notices());
+        let seat =
+            Seat::new(number, who.clone(), self.outbox.clone(), self.encoding.clone(), self.nudges(who.login.clone()));
         if first {
             let (engine, user) = (engine.clone(), who.user.clone());
             tokio::spawn(async move { engine.came(&user).await });
@@ -207,7 +214,9 @@ impl Core {
             Some(cursor) => From::Client(Start::After(cursor)),
             None => From::Known(Cursor::new(inbox_id, inbox.as_of, None)),
         };
-        self.engine.follow(seat, Wish { access: Some(inbox), ..Wish::new(inbox_id, from) }).await;
+        if !self.engine.follow(seat, Wish { access: Some(inbox), ..Wish::new(inbox_id, from) }).await {
+            return seat.close(CloseCode::Internal.into()); // without it no revocation would be heard
+        }
         for summary in rooms {
             let room = summary.room.id;
             let start = cursors.remove(&room).map_or(Start::Head, Start::After);
@@ -242,6 +251,18 @@ impl Core {
 }
 
 impl Inner {
+    /// Tells whether the authentication was taken back between the upgrade and hello.
+    async fn was_revoked(&self, inbox: &Access, who: &Identity, connected: Timestamp) -> Result<bool, HubError> {
+        let after = Seq::from_stored(inbox.as_of.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
+        let recent = self.store.read(inbox.room.id, after, REVOCATIONS_LOOKED_AT).await;
+        let recent = recent.map_err(|error| self.store_failed(&error))?;
+        Ok(recent.iter().any(|entry| match &entry.body {
+            Body::Inbox(notice @ Notice::Revoked { login: Some(_) }) => notice.revokes(&who.login),
+            Body::Inbox(Notice::Revoked { login: None }) => entry.at > connected,
+            _ => false,
+        }))
+    }
+
     /// Lists the rooms a session follows, in one query: pages are cut by time, and rooms of one millisecond at the
     /// cut would be missed.
     async fn own_rooms(&self, user: &crate::model::UserId) -> Result<Vec<RoomSummary>, HubError> {

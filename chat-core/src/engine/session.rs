@@ -24,9 +24,9 @@ use super::{
     submission::Order,
 };
 use crate::{
-    fanout::{Class, Encoding, Frame, Outbox},
+    fanout::{Class, Encoding, Frame, Nudge, Outbox},
     hub::{Posted, Start},
-    model::{Cursor, Draft, Identity, Key, Notice, RoomId},
+    model::{Cursor, Draft, Identity, Key, Notice, RoomId, Timestamp},
     protocol::{Close, CloseCode, Code, HubError, Request, ServerFrame, Target, decode},
 };
 
@@ -77,6 +77,7 @@ pub(super) struct Core {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) encoding: Arc<dyn Encoding>,
     pub(super) peer: Peer,
+    pub(super) connected: Timestamp,
     pub(super) order: Arc<Order>,
     phase: Mutex<Phase>,
     desk: Mutex<Desk>,
@@ -129,6 +130,7 @@ impl Engine {
             outbox,
             encoding,
             peer,
+            connected: self.inner().clock.now(),
             order: Arc::default(),
             phase: Mutex::new(Phase::New),
             desk: Mutex::default(),
@@ -314,12 +316,15 @@ impl Core {
         item
     }
 
-    /// Returns the function by which notices of the inbox reach this session.
-    pub(super) fn notices(self: &Arc<Self>) -> Box<dyn Fn(Notice) + Send + Sync> {
+    /// Returns the function by which rooms reach this session. A revocation does not wait at the desk.
+    pub(super) fn nudges(self: &Arc<Self>, login: Arc<str>) -> Box<dyn Fn(Nudge) + Send + Sync> {
         let core: Weak<Self> = Arc::downgrade(self);
-        Box::new(move |notice| {
-            if let Some(core) = core.upgrade() {
-                core.enqueue(Item::Notice(notice));
+        Box::new(move |nudge| {
+            let Some(core) = core.upgrade() else { return };
+            match nudge {
+                Nudge::Unpark => core.enqueue(Item::Unpark),
+                Nudge::Notice(notice) if notice.revokes(&login) => core.outbox.close(CloseCode::Revoked.into()),
+                Nudge::Notice(notice) => core.enqueue(Item::Notice(notice)),
             }
         })
     }

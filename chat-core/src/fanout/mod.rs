@@ -13,9 +13,9 @@ use crate::{
     protocol::{Close, ServerFrame},
 };
 
-pub(crate) use room::{Attach, Chained, LiveRoom, Standing, entry_frame};
+pub(crate) use room::{Attach, Chained, Judged, LiveRoom, Standing, entry_frame};
 pub(crate) use rooms::{Lease, Rooms};
-pub(crate) use seat::{Followed, Seat};
+pub(crate) use seat::{Followed, Nudge, Seat};
 
 /// Is how one frame is treated when its receiver is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

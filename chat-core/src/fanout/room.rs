@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::{Class, Encoding, Frame, Push, Seat};
 use crate::{
     hub::Event,
-    model::{Body, Cursor, Entry, EntryId, MemberChange, Membership, RoomId, Seq, UserId},
+    model::{Body, Cursor, Entry, EntryId, MemberChange, Membership, RoomChange, RoomId, Seq, UserId, Visibility},
     protocol::{Code, ServerFrame, Signal},
 };
 
@@ -90,6 +90,15 @@ pub(crate) enum Attach {
     GuardMoved,
 }
 
+/// Says under what a session's access was judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged {
+    /// The position of the last entry that took a right away.
+    pub(crate) guard: Seq,
+    /// The last position that was taken into account.
+    pub(crate) as_of: Seq,
+}
+
 /// Is a hint's entries, with the id before the first of them.
 pub(crate) struct Chained {
     pub(crate) before: Option<EntryId>,
@@ -121,6 +130,14 @@ impl LiveRoom {
         let mut state = self.state.lock().await;
         if state.next.is_none() {
             (state.next, state.last, state.guard) = (Some(head.next()), last, guard);
+        }
+    }
+
+    /// Adds the id of the entry at `head`, if the room still stands there and does not know it.
+    pub(crate) async fn identify(&self, head: Seq, id: EntryId) {
+        let mut state = self.state.lock().await;
+        if state.next == Some(head.next()) {
+            state.last.get_or_insert(id);
         }
     }
 
@@ -167,21 +184,27 @@ impl LiveRoom {
         if let Some(first) = entries.first() {
             let mut state = self.state.lock().await;
             if state.next == Some(after.next()) && first.seq > after.next() {
-                // Trimmed while we were behind; followers find the gap by themselves.
-                (state.next, state.last) = (Some(first.seq), None);
+                // Trimmed while we were behind, and with it maybe removals: everybody follows anew and is judged anew.
+                let at = Cursor::new(self.id, after, state.last);
+                let old = std::mem::take(&mut *state);
+                old.seats().for_each(|seat| seat.leave_behind(at));
+                return Standing::Whole;
             }
         }
         self.deliver(entries).await
     }
 
-    /// Attaches a session that has everything up to `at`; `guard` is what its access was judged under.
-    pub(crate) async fn attach(&self, seat: &Arc<Seat>, at: &mut Cursor, guard: Seq, as_of: Seq) -> Attach {
+    /// Attaches a session that has everything up to `at`.
+    ///
+    /// Notices after `notices_after` are passed to the session on the way.
+    pub(crate) async fn attach(&self, seat: &Arc<Seat>, at: &mut Cursor, judged: Judged, notices_after: Seq) -> Attach {
         let mut state = self.state.lock().await;
         let Some(next) = state.next else { return Attach::RoomBehind };
-        if next.prev() < at.seq || next.prev() < as_of {
+        if next.prev() < at.seq || next.prev() < judged.as_of {
             return Attach::RoomBehind;
         }
-        if state.guard != guard {
+        // A guard above the room's is of an entry that this version does not know to restrict.
+        if judged.guard < state.guard {
             return Attach::GuardMoved;
         }
         if at.seq < next.prev() {
@@ -192,7 +215,10 @@ impl LiveRoom {
             for passed in state.ring.range_mut(first..) {
                 let frame = passed.frame(&seat.encoding);
                 match seat.deliver(&frame, *at) {
-                    Push::Taken => *at = Cursor::new(self.id, passed.entry.seq, Some(passed.entry.id)),
+                    Push::Taken => {
+                        *at = Cursor::new(self.id, passed.entry.seq, Some(passed.entry.id));
+                        seat.notice_of(&passed.entry, notices_after);
+                    }
                     Push::Full => return Attach::Parked,
                     Push::Gone => return Attach::Gone,
                 }
@@ -255,12 +281,10 @@ impl LiveRoom {
             }
         }
         metrics::counter!("chat_deliveries_total").increment(pushes as u64);
-        if let Body::Inbox(notice) = &passed.entry.body {
-            state.seats().for_each(|seat| seat.notice(notice.clone()));
-        }
+        state.seats().for_each(|seat| seat.notice_of(&passed.entry, Seq::ZERO));
         state.groups.retain(|group| !group.seats.is_empty());
         (state.next, state.last) = (Some(seq.next()), Some(passed.entry.id));
-        if state.ring.len() == self.ring_entries {
+        if state.ring.len() >= self.ring_entries {
             state.ring.pop_front();
         }
         state.ring.push_back(passed);
@@ -279,6 +303,14 @@ impl LiveRoom {
                 stays
             });
         }
+    }
+}
+
+fn is_of_inbox(entry: &Entry) -> bool {
+    match &entry.body {
+        Body::Inbox(_) => true,
+        Body::Room(RoomChange::Created(spec)) => spec.visibility == Visibility::Inbox,
+        _ => false,
     }
 }
 
@@ -307,7 +339,9 @@ impl Passed {
 /// Encodes an entry.
 pub(crate) fn entry_frame(entry: &Arc<Entry>, encoding: &Arc<dyn Encoding>) -> Frame {
     let bytes = encoding.encode(&ServerFrame::Entry(entry));
-    Frame::new(Class::Entry, bytes, Some(Event::Entry(entry.clone())))
+    // An inbox is never parked: a revocation must reach a client however slowly it reads.
+    let class = if is_of_inbox(entry) { Class::Answer } else { Class::Entry };
+    Frame::new(class, bytes, Some(Event::Entry(entry.clone())))
 }
 
 impl State {

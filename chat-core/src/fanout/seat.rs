@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::{Class, Encoding, Frame, Lease, Outbox, Push};
 use crate::{
     hub::Event,
-    model::{Cursor, Identity, Notice, RoomId, Timestamp},
+    model::{Body, Cursor, Entry, Identity, Notice, RoomId, Seq, Timestamp},
     protocol::{Close, CloseCode, ServerFrame},
 };
 
@@ -21,11 +21,22 @@ pub(crate) struct Seat {
     /// When the authentication ends, and whether the client was told that it ends soon.
     expires: Mutex<(Option<Timestamp>, bool)>,
     places: Mutex<Places>,
-    notices: Box<dyn Fn(Notice) + Send + Sync>,
+    nudges: Box<dyn Fn(Nudge) + Send + Sync>,
+}
+
+/// Is something a session has to act on by itself.
+#[derive(Clone, Debug)]
+pub(crate) enum Nudge {
+    /// This stands in the user's inbox.
+    Notice(Notice),
+    /// A room has parked the session although its outbox has room.
+    Unpark,
 }
 
 #[derive(Default)]
 struct Places {
+    /// The session has ended: it follows nothing any more.
+    closed: bool,
     /// The rooms this session follows; the lease keeps each of them live on this node.
     follows: BTreeMap<RoomId, Lease>,
     /// Where it stopped in rooms whose entries its full outbox did not take.
@@ -33,16 +44,16 @@ struct Places {
 }
 
 impl Seat {
-    /// Makes a seat. `notices` is called with each notice that passes in the user's inbox; it must not block.
+    /// Makes a seat. `nudges` is called with what the session has to act on; it must not block.
     pub(crate) fn new(
         number: u64,
         identity: Arc<Identity>,
         outbox: Arc<dyn Outbox>,
         encoding: Arc<dyn Encoding>,
-        notices: Box<dyn Fn(Notice) + Send + Sync>,
+        nudges: Box<dyn Fn(Nudge) + Send + Sync>,
     ) -> Self {
         let expires = Mutex::new((identity.expires, false));
-        Self { number, identity, outbox, encoding, expires, places: Mutex::default(), notices }
+        Self { number, identity, outbox, encoding, expires, places: Mutex::default(), nudges }
     }
 
     /// Sets another end of the authentication.
@@ -93,14 +104,23 @@ impl Seat {
         }
     }
 
+    /// Leaves the session behind in a room that has to begin anew; it follows again from there.
+    pub(crate) fn leave_behind(&self, at: Cursor) {
+        self.places.lock().parked.insert(at.room, at);
+        (self.nudges)(Nudge::Unpark);
+    }
+
     /// Takes the places where this session was left behind.
     pub(crate) fn unpark(&self) -> BTreeMap<RoomId, Cursor> {
         std::mem::take(&mut self.places.lock().parked)
     }
 
-    /// Notes that the session follows a room. Returns `false` if it did already, or if it would be more than `max`.
+    /// Notes that the session follows a room, at most `max` of them.
     pub(crate) fn follow(&self, lease: Lease, max: usize) -> Followed {
         let mut places = self.places.lock();
+        if places.closed {
+            return Followed::Closed;
+        }
         if places.follows.contains_key(&lease.room().id()) {
             return Followed::Already;
         }
@@ -125,15 +145,21 @@ impl Seat {
         self.places.lock().follows.contains_key(&room)
     }
 
-    /// Ends all following; the leases are the caller's to drop.
+    /// Ends all following for good; the leases are the caller's to drop.
     pub(crate) fn leave_all(&self) -> BTreeMap<RoomId, Lease> {
         let mut places = self.places.lock();
+        places.closed = true;
         places.parked.clear();
         std::mem::take(&mut places.follows)
     }
 
-    pub(crate) fn notice(&self, notice: Notice) {
-        (self.notices)(notice);
+    /// Lets the session act on an entry of its user's inbox that stands after a position.
+    pub(crate) fn notice_of(&self, entry: &Entry, after: Seq) {
+        if let Body::Inbox(notice) = &entry.body
+            && entry.seq > after
+        {
+            (self.nudges)(Nudge::Notice(notice.clone()));
+        }
     }
 }
 
@@ -143,6 +169,8 @@ pub(crate) enum Followed {
     New,
     Already,
     TooMany,
+    /// The session has ended.
+    Closed,
 }
 
 impl fmt::Debug for Seat {

@@ -148,6 +148,13 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// Tells whether this takes the authentication of a session of this login back.
+    pub fn revokes(&self, login: &str) -> bool {
+        matches!(self, Self::Revoked { login: revoked } if revoked.as_deref().is_none_or(|revoked| revoked == login))
+    }
+}
+
 /// Is a body of a kind this version does not know, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawBody(String);

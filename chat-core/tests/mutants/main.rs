@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod broker;
+mod hub;
 mod presence;
 mod queue;
 mod store;

@@ -1,0 +1,222 @@
+//! Following under adverse circumstances: repeats, parking, removal, trims, and ends at the wrong moment.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chat_core::{
+    Action, Code, Draft, Engine, Entry, Event, Hub, Identity, Key, LogStore, Member, Members, Page, Policy, RoomId,
+    RoomSpec, RoomStore, RoomSummary, Seq, Start, StoreError, UserId,
+    memory::MemoryStore,
+    protocol::Target,
+    store::{Access, Append, Head, Listing, Outcome},
+};
+use common::{Client, Stream, engine, human, leave, limits, user};
+use serde_json::json;
+
+#[tokio::test]
+async fn following_again_is_refused_and_changes_nothing() {
+    let engine = engine().await;
+    let room = engine.hub(human("ann")).create(RoomSpec::public("r")).await.unwrap();
+    let mut client = Client::greeted(&engine, "ann").await;
+    client.until(|frame| frame["type"] == "followed" && frame["room"] == json!(room.id())).await;
+    let _ = client.say(&json!({"type": "follow", "ref": 5, "room": room.id()}));
+    assert_eq!(client.until(|frame| frame["ref"] == 5).await["type"], "error");
+    room.post(Draft::text("hi")).await.unwrap();
+    client.until(|frame| frame["type"] == "entry" && frame["body"]["text"] == "hi").await;
+}
+
+#[tokio::test]
+async fn the_inbox_cannot_be_unfollowed_since_it_carries_revocations() {
+    let engine = engine().await;
+    let mut client = Client::greeted(&engine, "ann").await;
+    let _ = client.say(&json!({"type": "unfollow", "ref": 5, "room": RoomId::inbox(&user("ann"))}));
+    assert_eq!(client.until(|frame| frame["ref"] == 5).await["name"], "denied");
+    engine.revoke(&user("ann"), None).await.unwrap();
+    client.until(|frame| frame["type"] == "close").await;
+}
+
+/// Bob, who has not read 600 entries and is parked; and the room's owner.
+async fn parked(engine: &Engine) -> (Stream, impl Hub) {
+    let ann = engine.hub(human("ann"));
+    let room = ann.create(RoomSpec::public("r").members([user("bob")])).await.unwrap();
+    let mut bobs = Stream::new(engine.hub(human("bob")).events(Vec::new()));
+    bobs.followed().await;
+    bobs.followed().await;
+    for number in 0..600 {
+        room.post(Draft::text(number.to_string())).await.unwrap();
+    }
+    (bobs, ann)
+}
+
+#[tokio::test]
+async fn a_parked_session_learns_of_new_rooms() {
+    let engine = engine().await;
+    let (mut bobs, ann) = parked(&engine).await;
+    let new = ann.create(RoomSpec::private("new").members([user("bob")])).await.unwrap().id();
+    while !matches!(bobs.next().await, Event::Followed { room, .. } if room == new) {}
+}
+
+#[tokio::test]
+async fn a_parked_session_is_revoked_before_it_has_read_all() {
+    let engine = engine().await;
+    let (mut bobs, _) = parked(&engine).await;
+    engine.revoke(&user("bob"), None).await.unwrap();
+    bobs.closed().await;
+}
+
+/// Takes its time to say who may read.
+struct Slow;
+
+#[async_trait]
+impl Policy for Slow {
+    fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
+        if matches!(action, Action::Read) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Members.authorize(who, action, access)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_during_hello_is_let_go() {
+    let engine = Engine::builder().limits(limits()).policy(Arc::new(Slow)).build().await.unwrap();
+    let ann = engine.hub(human("ann"));
+    for number in 0..100 {
+        ann.create(RoomSpec::public(format!("r{number}"))).await.unwrap();
+    }
+    let Client { session, outbox, .. } = Client::greeted(&engine, "ann").await;
+    drop(session);
+    let let_go = async {
+        while outbox.upgrade().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), let_go).await.expect("the connection's outbox is let go");
+}
+
+#[tokio::test]
+async fn one_poll_catches_up_however_much_was_missed() {
+    let store = Arc::new(MemoryStore::new());
+    let (here, mut rarely) = (limits(), limits());
+    rarely.poll = Duration::from_secs(1);
+    let writer = Engine::builder().limits(here).store(store.clone()).build().await.unwrap();
+    let reader = Engine::builder().limits(rarely).store(store).build().await.unwrap();
+    let room = writer.hub(human("ann")).create(RoomSpec::public("r")).await.unwrap();
+    let mut events = Stream::new(reader.hub(human("ann")).room(room.id()).await.unwrap().events(Start::Head));
+    events.followed().await;
+    for number in 0..10_000 {
+        room.post(Draft::text(number.to_string())).await.unwrap();
+    }
+    events.texts(10_000).await; // at a page a second it would take 40 s: longer than the stream's patience
+}
+
+/// Removes bob just when his backlog begins to be read.
+struct Kicks {
+    inner: MemoryStore,
+    engine: OnceLock<Engine>,
+    armed: AtomicBool,
+}
+
+#[async_trait]
+impl LogStore for Kicks {
+    async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        self.inner.append(batch).await
+    }
+    async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        if after == Seq::ZERO && limit > 1 && self.armed.swap(false, Ordering::SeqCst) {
+            let ann = self.engine.get().unwrap().hub(human("ann"));
+            ann.post_to(Target::Room(room), leave("bob")).await.unwrap();
+            ann.post_to(Target::Room(room), Draft::text("bob is gone")).await.unwrap();
+        }
+        self.inner.read(room, after, limit).await
+    }
+    async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
+        self.inner.history(room, page).await
+    }
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Head>, StoreError> {
+        self.inner.heads(rooms).await
+    }
+    async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
+        self.inner.trim(room, through).await
+    }
+}
+
+#[async_trait]
+impl RoomStore for Kicks {
+    async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError> {
+        self.inner.access(room, user).await
+    }
+    async fn members(&self, room: RoomId, page: &Page) -> Result<Vec<Member>, StoreError> {
+        self.inner.members(room, page).await
+    }
+    async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
+        self.inner.rooms(which, page).await
+    }
+    async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
+        self.inner.mark(user, room, read).await
+    }
+    async fn project(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        self.inner.project(entries).await
+    }
+}
+
+#[tokio::test]
+async fn who_is_removed_while_catching_up_receives_nothing_after() {
+    let store = Arc::new(Kicks { inner: MemoryStore::new(), engine: OnceLock::new(), armed: false.into() });
+    let engine = Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
+    let _ = store.engine.set(engine.clone());
+    let room = engine.hub(human("ann")).create(RoomSpec::public("r").members([user("bob")])).await.unwrap();
+    for number in 0..300 {
+        room.post(Draft::text(number.to_string())).await.unwrap();
+    }
+    let bobs_room = engine.hub(human("bob")).room(room.id()).await.unwrap();
+    store.armed.store(true, Ordering::SeqCst);
+    let mut bobs = Stream::new(bobs_room.events(Start::Oldest));
+    loop {
+        match bobs.next().await {
+            Event::Entry(entry) => assert_ne!(entry.body.text(), Some("bob is gone")),
+            Event::Unfollowed { .. } => break,
+            _ => {}
+        }
+    }
+    assert!(!store.armed.load(Ordering::SeqCst), "the removal came in between");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trim_while_a_node_is_behind_hides_no_removal() {
+    let store = Arc::new(MemoryStore::new());
+    let mut rarely = limits();
+    rarely.poll = Duration::from_secs(1);
+    let here = Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
+    let behind = Engine::builder().limits(rarely).store(store.clone()).build().await.unwrap();
+    let spec = RoomSpec::public("r").members([user("bob"), user("cid")]);
+    let room = here.hub(human("ann")).create(spec).await.unwrap();
+    let mut bobs = Stream::new(behind.hub(human("bob")).room(room.id()).await.unwrap().events(Start::Head));
+    bobs.followed().await;
+    room.post(leave("bob")).await.unwrap();
+    for number in 0..5 {
+        room.post(Draft::text(number.to_string())).await.unwrap();
+    }
+    store.trim(room.id(), Seq::new(4).unwrap()).await.unwrap();
+    let mut cids = Stream::new(behind.hub(human("cid")).room(room.id()).await.unwrap().events(Start::Head));
+    cids.followed().await;
+    // What was trimmed may be of this millisecond, and then a fresh key is too old.
+    let end = Draft { key: Key::new(Key::generate().unix_ms() + 1_000, [1; 10]), ..Draft::text("end") };
+    room.post(end).await.unwrap();
+    while !matches!(cids.next().await, Event::Entry(entry) if entry.body.text() == Some("end")) {}
+    loop {
+        match bobs.next().await {
+            Event::Unfollowed { .. } => break,
+            event => assert!(!matches!(event, Event::Entry(_)), "received after the removal: {event:?}"),
+        }
+    }
+}
