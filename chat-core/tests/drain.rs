@@ -12,7 +12,7 @@ use chat_core::{
     model::Member,
     store::{Access, Append, Head, Listing, Outcome},
 };
-use common::{client::Client, human};
+use common::{Client, human};
 use serde_json::json;
 use tokio::sync::Notify;
 

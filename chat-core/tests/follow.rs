@@ -19,7 +19,7 @@ use chat_core::{
     protocol::Target,
     store::{Access, Append, Head, Listing, Outcome},
 };
-use common::{Stream, client::Client, engine, human, leave, limits, user};
+use common::{Client, Stream, engine, human, leave, limits, user};
 use serde_json::json;
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use chat_core::{
     model::NodeId,
     presence::{Lease, PresenceError},
 };
-use common::{client::Client, human, leave, user};
+use common::{Client, human, leave, user};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 

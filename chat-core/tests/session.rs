@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeSet, time::Duration};
 
 use chat_core::{Engine, Flow, Hub, Key, Limits, Page, RoomSpec};
-use common::{client::Client, human};
+use common::{Client, human};
 use serde_json::{Value, json};
 
 fn send(room: &str, key: Key, text: &str) -> Value {

@@ -4,7 +4,7 @@
 mod common;
 
 use chat_core::{Code, Draft, Engine, Hub, Outgoing, RoomSpec, Seq};
-use common::{client::Client, human, user};
+use common::{Client, human, user};
 use serde_json::json;
 
 #[tokio::test]

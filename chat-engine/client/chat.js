@@ -418,7 +418,7 @@ export class ChatClient {
 
   #unfollowed(frame) {
     if (PASSING.has(frame.why)) return this.#followAgain(frame, 0);
-    this.#cursors.delete(frame.room);
+    if (frame.why !== 'too_many') this.#cursors.delete(frame.room); // still ours, only one too many to receive
     this.#emit('unfollowed', frame);
   }
 

@@ -1,15 +1,21 @@
 //! What the tests of the engine share.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
-pub mod client;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use std::time::Duration;
-
+use bytes::Bytes;
 use chat_core::{
-    Body, Draft, Engine, Event, Identity, Limits, Seq, UserId,
+    Body, Close, Draft, Encoding, Engine, Event, Flow, Frame, Identity, Limits, Outbox, Peer, Push, Seq, ServerFrame,
+    Session, UserId,
     model::{MemberChange, Membership},
+    protocol,
 };
 use futures::{StreamExt, stream::BoxStream};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 /// Longer than anything here takes: a test that hangs fails with a word on what it waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,5 +87,69 @@ impl Stream {
     /// Waits for the end.
     pub async fn closed(&mut self) {
         while !matches!(self.next().await, Event::Closed(_)) {}
+    }
+}
+
+/// An outbox that has room for everything and keeps it as JSON.
+pub struct Frames(mpsc::UnboundedSender<Value>);
+
+impl Outbox for Frames {
+    fn push(&self, frame: &Frame) -> Push {
+        let sent = self.0.send(serde_json::from_slice(&frame.bytes).unwrap());
+        if sent.is_ok() { Push::Taken } else { Push::Gone }
+    }
+
+    fn close(&self, why: Close) {
+        let _ = self.0.send(json!({"type": "close", "code": why.code as u16}));
+    }
+}
+
+struct Json;
+
+impl Encoding for Json {
+    fn encode(&self, frame: &ServerFrame<'_>) -> Bytes {
+        protocol::encode(frame).into()
+    }
+}
+
+/// A session at the seam that transports use.
+pub struct Client {
+    pub session: Session,
+    pub frames: mpsc::UnboundedReceiver<Value>,
+    /// Dead once nobody in the engine holds the connection any more.
+    pub outbox: Weak<Frames>,
+}
+
+impl Client {
+    pub fn connect(engine: &Engine, name: &str) -> Self {
+        let (sender, frames) = mpsc::unbounded_channel();
+        let outbox = Arc::new(Frames(sender));
+        let weak = Arc::downgrade(&outbox);
+        let session = engine.connect(Peer::known(None, human(name)), outbox, Arc::new(Json));
+        Self { session, frames, outbox: weak }
+    }
+
+    pub async fn greeted(engine: &Engine, name: &str) -> Self {
+        let mut client = Self::connect(engine, name);
+        assert_eq!(client.say(&json!({"type": "hello", "ref": 1})), Flow::More);
+        client.until(|frame| frame["type"] == "followed").await;
+        client
+    }
+
+    pub fn say(&mut self, frame: &Value) -> Flow {
+        self.session.receive(frame.to_string().as_bytes())
+    }
+
+    pub async fn next(&mut self) -> Value {
+        tokio::time::timeout(Duration::from_secs(20), self.frames.recv()).await.expect("a frame in time").unwrap()
+    }
+
+    pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let frame = self.next().await;
+            if wanted(&frame) {
+                return frame;
+            }
+        }
     }
 }
