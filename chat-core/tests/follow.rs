@@ -44,6 +44,20 @@ async fn the_inbox_cannot_be_unfollowed_since_it_carries_revocations() {
     client.until(|frame| frame["type"] == "close").await;
 }
 
+#[tokio::test]
+async fn a_revocation_between_connecting_and_hello_counts() {
+    let engine = engine().await;
+    engine.revoke(&user("ann"), None).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await; // so that the clock tells the two revocations apart
+    let mut later = Client::greeted(&engine, "ann").await; // an old revocation does not count
+    let mut early = Client::connect(&engine, "ann");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    engine.revoke(&user("ann"), None).await.unwrap();
+    let _ = early.say(&json!({"type": "hello", "ref": 1}));
+    assert_eq!(early.next().await["name"], "unauthenticated");
+    later.until(|frame| frame["type"] == "close").await;
+}
+
 /// Bob, who has not read 600 entries and is parked; and the room's owner.
 async fn parked(engine: &Engine) -> (Stream, impl Hub) {
     let ann = engine.hub(human("ann"));
@@ -103,20 +117,22 @@ async fn a_session_that_ends_during_hello_is_let_go() {
     tokio::time::timeout(Duration::from_secs(20), let_go).await.expect("the connection's outbox is let go");
 }
 
-#[tokio::test]
+/// On paused time, which only moves when everybody waits: so it counts polls, not this machine's speed.
+#[tokio::test(start_paused = true)]
 async fn one_poll_catches_up_however_much_was_missed() {
     let store = Arc::new(MemoryStore::new());
-    let (here, mut rarely) = (limits(), limits());
-    rarely.poll = Duration::from_secs(1);
-    let writer = Engine::builder().limits(here).store(store.clone()).build().await.unwrap();
-    let reader = Engine::builder().limits(rarely).store(store).build().await.unwrap();
+    let writer = Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
+    let reader = Engine::builder().limits(limits()).store(store).build().await.unwrap();
     let room = writer.hub(human("ann")).create(RoomSpec::public("r")).await.unwrap();
     let mut events = Stream::new(reader.hub(human("ann")).room(room.id()).await.unwrap().events(Start::Head));
     events.followed().await;
-    for number in 0..10_000 {
+    for number in 0..3_000 {
         room.post(Draft::text(number.to_string())).await.unwrap();
     }
-    events.texts(10_000).await; // at a page a second it would take 40 s: longer than the stream's patience
+    let posted = tokio::time::Instant::now();
+    events.texts(3_000).await;
+    let polls = posted.elapsed().as_secs_f64() / limits().poll.as_secs_f64();
+    assert!(polls < 3.0, "{polls} polls; at a page each it would be 12");
 }
 
 /// Removes bob just when his backlog begins to be read.
