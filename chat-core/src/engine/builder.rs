@@ -68,7 +68,7 @@ impl Default for EngineBuilder {
             store: None,
             broker: None,
             presence: None,
-            policy: Arc::new(Members),
+            policy: Arc::new(Members::default()),
             authenticator: Arc::new(NoTokens),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

@@ -77,10 +77,9 @@ pub struct RoomSpec {
 }
 
 impl RoomSpec {
-    /// Describes a public room with the host's own name, shown under that name.
-    pub fn public(name: impl Into<Arc<str>>) -> Self {
-        let name = name.into();
-        Self { name: Some(name.clone()), title: name, visibility: Visibility::Public, ..Self::default() }
+    /// Describes a public room.
+    pub fn public(title: impl Into<Arc<str>>) -> Self {
+        Self { title: title.into(), visibility: Visibility::Public, ..Self::default() }
     }
 
     /// Describes a private group.
@@ -95,7 +94,8 @@ impl RoomSpec {
         self
     }
 
-    /// Names the room with the host's own name.
+    /// Names the room with the host's own name, by which it is found and created only once. Who may do so is the
+    /// [policy](crate::Policy)'s to say: by [default](crate::Members) people may not.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());

@@ -41,7 +41,7 @@ async fn rooms(store: &StoreUnderTest) {
     let specs = [
         ("a", RoomSpec::public("a")),
         ("b", RoomSpec::private("Bees").members([user("bob")])),
-        ("c", RoomSpec::public("c").members([user("bob")])),
+        ("c", RoomSpec::public("Sea").named("c").members([user("bob")])),
         ("d", RoomSpec::public("d")),
         ("i", RoomSpec { visibility: Visibility::Inbox, ..RoomSpec::private("") }),
     ];
