@@ -78,6 +78,8 @@ pub(super) struct Core {
     pub(super) encoding: Arc<dyn Encoding>,
     pub(super) peer: Peer,
     pub(super) connected: Timestamp,
+    /// Its number among the strangers, until it has said hello.
+    stranger: u64,
     pub(super) order: Arc<Order>,
     phase: Mutex<Phase>,
     desk: Mutex<Desk>,
@@ -131,6 +133,7 @@ impl Engine {
             encoding,
             peer,
             connected: self.inner().clock.now(),
+            stranger: self.inner().next_number(),
             order: Arc::default(),
             phase: Mutex::new(Phase::New),
             desk: Mutex::default(),
@@ -138,6 +141,10 @@ impl Engine {
             in_flight: AtomicUsize::new(0),
             free: Notify::new(),
         };
+        self.inner().strangers.lock().insert(core.stranger, core.outbox.clone());
+        if self.inner().draining.load(Ordering::Acquire) {
+            core.outbox.close(CloseCode::Draining.into()); // it came in just after all others were closed
+        }
         Session { core: Arc::new(core), engine: self.clone(), invalid_frames: 0 }
     }
 }
@@ -223,6 +230,9 @@ impl Core {
 
     /// Ends `hello`: with somebody, or so that it can be said again.
     pub(super) fn greeted(&self, sender: Option<Sender>) {
+        if sender.is_some() {
+            self.engine.strangers.lock().remove(&self.stranger);
+        }
         *self.phase.lock() = sender.map_or(Phase::New, Phase::Open);
     }
 
@@ -332,6 +342,7 @@ impl Core {
     /// Ends the session: what is under way is finished, what waits is dropped, the rooms are left.
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        self.engine.strangers.lock().remove(&self.stranger);
         let Phase::Open(sender) = std::mem::replace(&mut *self.phase.lock(), Phase::Greeting) else { return };
         if let Some(seat) = sender.seat {
             self.engine.clone().vacate(seat, &sender.person);
