@@ -303,7 +303,7 @@ export class ChatPage {
     const known = this.rooms.get(summary.room);
     if (known) known.update(summary);
     else this.rooms.set(summary.room, new Room(summary));
-    // A private chat is named after the other person, whom only the list of members tells.
+    // Whether the other person of a private chat is there, only the list of members tells.
     const room = this.rooms.get(summary.room);
     if (room.visibility === 'direct' && room.members.length === 0) this.#members(room);
   }

@@ -33,7 +33,7 @@ export class Sidebar {
   #row(room) {
     const { who, current } = this.page;
     const label = room.label(who.user);
-    const peer = room.visibility === 'direct' ? room.members.find(({ user }) => user !== who.user) : null;
+    const peer = room.visibility === 'direct' ? room.members.find(({ user }) => user !== who.user) ?? room.peer : null;
     const here = Boolean(peer && this.page.isHere(peer.user));
     const preview = previewOf(room.last, who.user);
     const selected = room.id === current;
