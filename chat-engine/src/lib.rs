@@ -70,7 +70,7 @@ pub use chat_core::{
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
-pub use open::Part;
+pub use open::{Part, open_store};
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;
