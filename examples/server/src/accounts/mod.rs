@@ -14,8 +14,8 @@ use chat_core::{Authenticator, Clock, Code, HubError, Identity, Timestamp, UserI
 use crate::config::Secret;
 
 use attempts::{Attempts, Place};
-pub(crate) use db::{LoginRow, keep_private};
 use db::{Db, NewLogin, NewUser, UserRow};
+pub(crate) use db::{LoginRow, keep_private};
 use name::{NameError, ShownName, UserName};
 use password::{HashError, Hasher, PasswordError, Verdict};
 
@@ -184,7 +184,11 @@ impl Accounts {
     }
 
     /// Replaces the password of who is logged in, and ends all their other logins, whose ids are returned.
-    pub(crate) async fn change_password(&self, new: NewPassword<'_>, from: IpAddr) -> Result<Vec<String>, AccountError> {
+    pub(crate) async fn change_password(
+        &self,
+        new: NewPassword<'_>,
+        from: IpAddr,
+    ) -> Result<Vec<String>, AccountError> {
         let fresh = password::normal(new.new);
         password::check(&fresh, new.user)?;
         let Some((row, _)) = self.prove(new.user, new.current, from).await? else {
