@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chat_core::{
     Body, Entry, EntryId, Key, Member, Role, RoomId, RoomSummary, Seq, StoreError, Timestamp, UserId,
-    model::{BodyHash, Folded, RoomRecord},
+    model::{BodyHash, Folded, Person, RoomRecord},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
@@ -90,15 +90,17 @@ impl RoomRow {
     }
 }
 
-/// Is a room's summary with its last message, if it has one.
+/// Is a room's summary with its last message, if it has one, and with the other one in a room of two.
 pub(crate) struct SummaryRow {
     room: RoomRow,
+    with: Option<(String, String)>,
     last: Option<EntryRow>,
 }
 
 impl SummaryRow {
     pub(crate) fn into_summary(self, of: Option<&UserId>) -> Result<RoomSummary, StoreError> {
         let mut summary = self.room.into_summary(of)?;
+        summary.with = self.with.map(|(id, name)| Ok::<_, StoreError>(Person::new(user(id)?, name))).transpose()?;
         summary.last = self.last.map(|last| last.into_shown(summary.room.id)).transpose()?;
         Ok(summary)
     }
@@ -174,5 +176,6 @@ from_row!(RoomRow, row => Self {
 
 from_row!(SummaryRow, row => Self {
     room: RoomRow::from_row(row)?,
+    with: row.try_get::<Option<String>, _>("with_user")?.zip(row.try_get("with_name")?),
     last: row.try_get::<Option<i64>, _>("seq")?.map(|_| EntryRow::from_row(row)).transpose()?,
 });

@@ -457,7 +457,7 @@ mod tests {
                 r#"{"kind":"member","change":"leave","user":"bob"}"#,
             ),
             (
-                Body::Room(RoomChange::Created(RoomSpec::public("general"))),
+                Body::Room(RoomChange::Created(RoomSpec::public("general").named("general"))),
                 r#"{"kind":"room","change":"created","spec":{"name":"general","title":"general","visibility":"public","history":"all"}}"#,
             ),
             (

@@ -118,6 +118,16 @@ async fn a_wrong_verb_is_told_the_right_ones() {
 }
 
 #[tokio::test]
+async fn a_condition_that_cannot_be_checked_is_refused() {
+    let site = Site::memory().await;
+    let room = site.public("ann", "open").await;
+    let headers = format!("{JSON}if-match: \"5\"\r\n");
+    let said = saying("only if nobody was faster").to_string();
+    site.send("POST", &format!("{room}/messages"), &headers, Some(&said)).await.expect_error(412, "invalid");
+    assert_eq!(site.get("ann", &format!("{room}/messages")).await.expect(200)["entries"], json!([]));
+}
+
+#[tokio::test]
 async fn what_is_no_id_is_not_found_like_what_does_not_exist() {
     let site = Site::memory().await;
     let unknown = site.get("ann", &format!("/rooms/{}", RoomId::named("nowhere"))).await.expect_error(404, "not_found");

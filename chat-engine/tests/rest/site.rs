@@ -7,7 +7,7 @@ use axum::{
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
-use chat_engine::{Chat, ChatBuilder, Identity, Key, RoomId, UserId};
+use chat_engine::{Chat, ChatBuilder, Identity, Key, Members, RoomId, UserId};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -56,7 +56,7 @@ impl Site {
     }
 
     pub(crate) async fn of(builder: ChatBuilder, files: Option<tempfile::TempDir>) -> Self {
-        let chat = builder.build().await.unwrap();
+        let chat = builder.policy(Members::default().people_name_rooms()).build().await.unwrap();
         let routes =
             chat.router(|SignedIn(user): SignedIn| Identity::human(user.clone(), user.as_str().to_uppercase()));
         let app = Router::new().nest("/tenants/{tenant}/chat", routes).with_state(Host { header: "x-user" });
