@@ -197,7 +197,7 @@ impl State {
     fn list(&mut self, found: Vec<RoomSummary>) -> Vec<Wish> {
         let is_first = self.rooms.is_empty();
         for summary in found.into_iter().filter(|summary| summary.room.visibility != Visibility::Inbox) {
-            let title = title(&summary, &self.me);
+            let title = title(&summary);
             match self.find(summary.room.id) {
                 Some(room) => room.title = title,
                 None => self.rooms.push(RoomView::new(summary.room.id, title, summary.unread)),
@@ -302,13 +302,9 @@ impl RoomView {
     }
 }
 
-/// A room of two is called like the other one, as far as that is known.
-fn title(summary: &RoomSummary, me: &UserId) -> String {
-    let other = summary.last.as_ref().filter(|last| last.author != *me).map(|last| plain(&last.name));
-    match (summary.room.visibility, other) {
-        (Visibility::Direct, other) => format!("@{}", other.unwrap_or_default()),
-        _ => plain(&summary.room.title),
-    }
+/// A room of two is called like the other one.
+fn title(summary: &RoomSummary) -> String {
+    plain(summary.with.as_ref().map_or(&summary.room.title, |other| &other.name))
 }
 
 /// Takes out what a terminal would obey or what turns the direction of what follows: others wrote this.
