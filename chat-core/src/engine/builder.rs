@@ -191,6 +191,7 @@ impl EngineBuilder {
             presence_lapsed: false.into(),
             watches: presence::Watches::default(),
             seats: Mutex::default(),
+            strangers: Mutex::default(),
             seat_gone: tokio::sync::Notify::new(),
             numbers: 1.into(),
             poll_now: tokio::sync::Notify::new(),
