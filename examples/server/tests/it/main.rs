@@ -9,6 +9,8 @@ mod limits;
 mod operators;
 mod options;
 mod page;
+#[path = "../common/server.rs"]
 mod server;
+#[path = "../common/socket.rs"]
 mod socket;
 mod tls;
