@@ -342,7 +342,7 @@ impl Core {
             match nudge {
                 Nudge::Unpark => core.enqueue(Item::Unpark),
                 Nudge::Notice(notice) if notice.revokes(&core.login.lock()) => {
-                    core.outbox.close(CloseCode::Revoked.into())
+                    core.outbox.close(CloseCode::Revoked.into());
                 }
                 Nudge::Notice(notice) => core.enqueue(Item::Notice(notice)),
             }
