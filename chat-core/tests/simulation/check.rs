@@ -9,7 +9,7 @@ use chat_core::{
 };
 
 use crate::{
-    history::{Event, What},
+    history::{Event, What, short},
     world::{Run, identity},
 };
 
@@ -70,7 +70,7 @@ struct Place {
 
 impl Checker<'_> {
     fn fail(&mut self, at: &Event, what: &str) {
-        self.wrong.push(format!("{what} | {:.3} {:?}", at.at.as_secs_f64(), at.what));
+        self.wrong.push(format!("{what} |{at}"));
     }
 
     fn user(&self, client: usize) -> UserId {
@@ -253,7 +253,11 @@ impl Checker<'_> {
                 .filter_map(|key| self.facts.keys.get(&(*room, user.clone(), *key)).map(|seq| (*seq, *key)))
                 .collect();
             if !stored.is_sorted() {
-                self.wrong.push(format!("P4: client {client} sent to {room} in another order than {stored:?}"));
+                self.wrong.push(format!(
+                    "P4: client {client} sent to {} in another order: {:?}",
+                    short(room),
+                    stored.iter().map(|(seq, key)| (seq.get(), short(key))).collect::<Vec<_>>()
+                ));
             }
         }
     }
@@ -270,14 +274,15 @@ impl Checker<'_> {
                     let place = self.facts.places.get(&(client, *id));
                     if place.map(|place| place.last) != Some(head) {
                         let has = place.map(|place| place.last);
-                        self.wrong.push(format!("P8: client {client} of {user} has {has:?} of {head} in {id}"));
+                        self.wrong
+                            .push(format!("P8: client {client} of {user} has {has:?} of {head} in {}", short(id)));
                     }
                 }
             }
             let follows = self.facts.places.keys().filter(|(of, _)| *of == client).map(|(_, room)| *room);
             let inbox = RoomId::inbox(&user);
             for room in follows.filter(|room| !rooms.contains(room) && *room != inbox).collect::<Vec<_>>() {
-                self.wrong.push(format!("P12: client {client} of {user} still follows {room}"));
+                self.wrong.push(format!("P12: client {client} of {user} still follows {}", short(&room)));
             }
         }
     }
