@@ -92,6 +92,8 @@ export interface RoomSummary {
   /** The user's role and since when; absent for rooms the user is no member of. */
   role?: Role;
   since?: number;
+  /** The other member of a direct room: its title. */
+  with?: { user: string; name: string };
   head: number;
   read: number;
   unread: number;

@@ -5,10 +5,13 @@
 mod accounts;
 mod bot;
 mod chat;
+mod drain;
 mod limits;
 mod operators;
 mod options;
 mod page;
+#[path = "../common/server.rs"]
 mod server;
+#[path = "../common/socket.rs"]
 mod socket;
 mod tls;
