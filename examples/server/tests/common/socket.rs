@@ -107,6 +107,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         texts
     }
 
+    /// Gives the connection away, for a test that sends and receives at the same time.
+    pub(crate) fn into_inner(self) -> WebSocketStream<S> {
+        self.0
+    }
+
     /// Waits for the server to close, and returns how.
     pub(crate) async fn closed(mut self) -> Option<CloseFrame> {
         loop {
