@@ -30,7 +30,7 @@ async fn nobody_forges_a_log_line_s21() {
             socket.post(&room, &text).await;
             socket.post(&room, &format!("/stock={text}")).await;
             socket.say(json!({ "type": text, "ref": 3, "room": text })).await;
-            let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let escaped = text.bytes().fold(String::new(), |escaped, byte| format!("{escaped}%{byte:02x}"));
             server.get(&format!("/{escaped}?{escaped}")).await;
             server.get_as(&token, &format!("/chat/rooms/{escaped}")).await;
             send(server.operate(Method::POST, &format!("/users/{escaped}/ban"))).await;
