@@ -96,3 +96,16 @@ async fn a_request_behind_a_slow_one_is_answered_before_the_session_is_closed() 
     drop(ann);
     draining.await.unwrap();
 }
+
+#[tokio::test]
+async fn who_has_not_said_hello_is_sent_away_too() {
+    let engine = common::engine().await;
+    let [mut before, mut gone] = ["ann", "bob"].map(|name| Client::connect(&engine, name));
+    gone.frames.close();
+    drop(gone.session);
+    assert_eq!(gone.outbox.strong_count(), 0, "a session that ended holds nothing");
+    engine.drain(Duration::from_secs(5)).await;
+    assert_eq!(before.next().await["code"], 1012);
+    let mut after = Client::connect(&engine, "ann");
+    assert_eq!(after.next().await["code"], 1012);
+}

@@ -4,15 +4,18 @@
 //! runs inside your process; with nothing but SQLite it needs nothing installed.
 //!
 //! ```
-//! use chat_engine::{Chat, Draft, Hub, Identity, Page, RoomSpec, UserId};
+//! use chat_engine::{Chat, Draft, Hub, Identity, Page, RoomId, RoomSpec, UserId};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let chat = Chat::open("memory:").await?; // or "sqlite:chat.db"
 //!
 //! // Your users and your names for rooms: there is nothing to keep in step.
-//! let ann = chat.hub(Identity::human(UserId::new("ann")?, "Ann"));
-//! let room = ann.create(RoomSpec::public("order:4711")).await?;
+//! let ann = Identity::human(UserId::new("ann")?, "Ann");
+//! let order = RoomSpec::private("Order 4711").named("order:4711").members([ann.user.clone()]);
+//! chat.hub(Identity::system()).create(order).await?; // no effect when it exists
+//!
+//! let room = chat.hub(ann).room(RoomId::named("order:4711")).await?;
 //! room.post(Draft::text("where is my parcel?")).await?;
 //!
 //! let messages = room.history(Page::default()).await?;

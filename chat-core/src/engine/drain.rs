@@ -71,11 +71,12 @@ impl Inner {
         if tokio::time::timeout(grace / 2, self.work.idle()).await.is_err() {
             tracing::warn!("not all that was taken was answered when the time to drain was half over");
         }
-        let seats = self.seats();
-        for seat in &seats {
+        let mut outboxes: Vec<_> = self.seats().iter().map(|seat| seat.outbox.clone()).collect();
+        outboxes.extend(self.strangers.lock().values().cloned());
+        let spread = SPREAD_MS.max(outboxes.len() as u64); // at most a thousand come back in a second
+        for outbox in outboxes {
             let random = u64::from_be_bytes(clock::bytes(&*self.entropy));
-            let spread = SPREAD_MS.max(seats.len() as u64); // at most a thousand come back in a second
-            seat.close(Close::new(CloseCode::Draining).after(Duration::from_millis(random % spread)));
+            outbox.close(Close::new(CloseCode::Draining).after(Duration::from_millis(random % spread)));
         }
         let gone = async {
             loop {

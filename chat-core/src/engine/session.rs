@@ -78,6 +78,8 @@ pub(super) struct Core {
     pub(super) encoding: Arc<dyn Encoding>,
     pub(super) peer: Peer,
     pub(super) connected: Timestamp,
+    /// Its number among the strangers, until it has said hello.
+    stranger: u64,
     pub(super) order: Arc<Order>,
     /// The login that this session lives by: the one it began with, or the latest that refreshed it.
     login: Mutex<Arc<str>>,
@@ -122,6 +124,7 @@ pub(super) enum Item {
     Request(Option<u64>, Request),
     Notice(Notice),
     Unpark,
+    Expelled(RoomId),
 }
 
 impl Engine {
@@ -133,6 +136,7 @@ impl Engine {
             encoding,
             peer,
             connected: self.inner().clock.now(),
+            stranger: self.inner().next_number(),
             order: Arc::default(),
             login: Mutex::new("".into()),
             phase: Mutex::new(Phase::New),
@@ -141,6 +145,10 @@ impl Engine {
             in_flight: AtomicUsize::new(0),
             free: Notify::new(),
         };
+        self.inner().strangers.lock().insert(core.stranger, core.outbox.clone());
+        if self.inner().draining.load(Ordering::Acquire) {
+            core.outbox.close(CloseCode::Draining.into()); // it came in just after all others were closed
+        }
         Session { core: Arc::new(core), engine: self.clone(), invalid_frames: 0 }
     }
 }
@@ -226,6 +234,9 @@ impl Core {
 
     /// Ends `hello`: with somebody, or so that it can be said again.
     pub(super) fn greeted(&self, sender: Option<Sender>) {
+        if sender.is_some() {
+            self.engine.strangers.lock().remove(&self.stranger);
+        }
         *self.phase.lock() = sender.map_or(Phase::New, Phase::Open);
     }
 
@@ -331,6 +342,7 @@ impl Core {
             let Some(core) = core.upgrade() else { return };
             match nudge {
                 Nudge::Unpark => core.enqueue(Item::Unpark),
+                Nudge::Expelled(room) => core.enqueue(Item::Expelled(room)),
                 Nudge::Notice(notice) if notice.revokes(&core.login.lock()) => {
                     core.outbox.close(CloseCode::Revoked.into());
                 }
@@ -342,6 +354,7 @@ impl Core {
     /// Ends the session: what is under way is finished, what waits is dropped, the rooms are left.
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        self.engine.strangers.lock().remove(&self.stranger);
         let Phase::Open(sender) = std::mem::replace(&mut *self.phase.lock(), Phase::Greeting) else { return };
         if let Some(seat) = sender.seat {
             self.engine.clone().vacate(seat, &sender.person);

@@ -117,6 +117,8 @@ pub struct DecodeError {
 struct Fields<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
+    #[serde(rename = "ref")]
+    reference: Option<u64>,
     #[serde(borrow, default)]
     key: Option<Cow<'a, str>>,
     room: Option<RoomId>,
@@ -166,11 +168,13 @@ pub fn decode(bytes: &[u8]) -> Result<(Option<u64>, Request), DecodeError> {
     if !text.trim_start().starts_with('{') {
         return Err(invalid("a frame is one JSON object"));
     }
-    // The `ref` is read on its own, so that even a frame with a wrong field elsewhere is answered under it.
-    let reference = serde_json::from_str::<Reference>(text).ok().and_then(|found| found.reference);
-    let failed = |error: HubError| DecodeError { reference, error };
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| failed(field_error(&error)))?;
-    fields.into_request().map(|request| (reference, request)).map_err(failed)
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
+        // The `ref` is read on its own, so that even a frame with a wrong field elsewhere is answered under it.
+        let reference = serde_json::from_str::<Reference>(text).ok().and_then(|found| found.reference);
+        DecodeError { reference, error: field_error(&error) }
+    })?;
+    let reference = fields.reference;
+    fields.into_request().map(|request| (reference, request)).map_err(|error| DecodeError { reference, error })
 }
 
 /// Says what is wrong in words of ours: the parser's own would repeat the input.

@@ -58,7 +58,7 @@ async fn home(customer: Customer) -> String {
 
 async fn with_chat(shop: Router<Shop>, store: &str) -> Result<Router<Shop>, Box<dyn std::error::Error>> {
     let chat = Chat::open(store).await?;
-    chat.hub(Identity::system()).create(RoomSpec::public("help")).await?; // no effect when it exists
+    chat.hub(Identity::system()).create(RoomSpec::public("Help").named("help")).await?; // once
     let routes = chat.router(|customer: Customer| Identity::human(UserId::from(customer.number), customer.name));
     Ok(shop.nest("/chat", routes))
 }

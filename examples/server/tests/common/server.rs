@@ -50,8 +50,11 @@ impl Answer {
 
     /// Returns the number and the name of an error.
     pub(crate) fn error(&self) -> (u16, u64, String) {
-        let error = &self.json()["error"];
-        assert!(error["message"].is_string() && error["retryable"].is_boolean(), "{self:?}");
+        let error = &self.json();
+        assert!(
+            error["type"] == "error" && error["message"].is_string() && error["retryable"].is_boolean(),
+            "{self:?}"
+        );
         (self.status.as_u16(), error["code"].as_u64().unwrap(), error["name"].as_str().unwrap().to_owned())
     }
 }

@@ -5,6 +5,7 @@
 mod accounts;
 mod bot;
 mod chat;
+mod drain;
 mod limits;
 mod operators;
 mod options;
