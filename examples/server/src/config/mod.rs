@@ -7,7 +7,8 @@ use std::{env, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-use options::{Command, Options};
+use options::Command;
+pub(crate) use options::Options;
 pub(crate) use value::{LogFormat, Secret, Url};
 
 /// People come back within a month, or have forgotten the machine they were logged in on.
@@ -117,7 +118,7 @@ impl Config {
     }
 
     /// Fills in the defaults and checks what belongs together.
-    fn resolve(given: Options, secret: Option<Secret>, key: Option<Secret>) -> Result<Self, ConfigError> {
+    pub(crate) fn resolve(given: Options, secret: Option<Secret>, key: Option<Secret>) -> Result<Self, ConfigError> {
         let store = given.store.unwrap_or_else(|| Url::from("sqlite:chat.db".to_owned()));
         let accounts = given.accounts.unwrap_or_else(|| accounts_beside(&store));
         let config = Self {
@@ -203,7 +204,12 @@ fn origin(text: String) -> Result<String, ConfigError> {
 
 fn read_file(path: PathBuf) -> Result<Options, ConfigError> {
     let text = read(&path)?;
-    toml::from_str(&text).map_err(|source| ConfigError::File { path, source: Box::new(source) })
+    parse(&text).map_err(|source| ConfigError::File { path, source: Box::new(source) })
+}
+
+/// Reads what a file holds.
+pub(crate) fn parse(text: &str) -> Result<Options, toml::de::Error> {
+    toml::from_str(text)
 }
 
 fn read(path: &PathBuf) -> Result<String, ConfigError> {

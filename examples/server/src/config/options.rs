@@ -43,7 +43,7 @@ come back, and ends within the grace. A second signal ends it at once.";
 /// Holds what one place says; `None` leaves it to the next.
 #[derive(Args, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Options {
+pub(crate) struct Options {
     /// Where people connect. Other than loopback needs TLS or --behind-proxy [default: 127.0.0.1:8080]
     #[arg(long, env = "CHAT_LISTEN", value_name = "ADDRESS")]
     pub(super) listen: Option<SocketAddr>,
