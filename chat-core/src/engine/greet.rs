@@ -37,6 +37,7 @@ impl Core {
             }
             Item::Request(reference, request) => self.request(reference, request).await,
             Item::Notice(notice) => self.notice(notice).await,
+            Item::Expelled(room) => self.expelled(room).await,
             Item::Unpark => {
                 let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
                 for (room, cursor) in seat.unpark() {
@@ -50,8 +51,19 @@ impl Core {
         let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
         // That the user left a room is said in the room's own log to those who follow it.
         if let Notice::Joined(room) = notice
-            && !seat.follows(room)
+            && seat.is_free_of(room)
         {
+            self.engine.follow(&seat, Wish::new(room, From::Joined)).await;
+        }
+    }
+
+    /// Follows a room that the session was just taken out of, if its user is a member again: the notice of that may
+    /// have come before the room passed the removal, and then it said nothing new.
+    async fn expelled(&self, room: RoomId) {
+        let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
+        let access = self.engine.read_access(room, &seat.identity.user).await;
+        let is_gone = matches!(&access, Ok(access) if access.as_ref().is_none_or(|access| access.member.is_none()));
+        if !is_gone && seat.is_free_of(room) {
             self.engine.follow(&seat, Wish::new(room, From::Joined)).await;
         }
     }

@@ -124,6 +124,7 @@ pub(super) enum Item {
     Request(Option<u64>, Request),
     Notice(Notice),
     Unpark,
+    Expelled(RoomId),
 }
 
 impl Engine {
@@ -341,8 +342,9 @@ impl Core {
             let Some(core) = core.upgrade() else { return };
             match nudge {
                 Nudge::Unpark => core.enqueue(Item::Unpark),
+                Nudge::Expelled(room) => core.enqueue(Item::Expelled(room)),
                 Nudge::Notice(notice) if notice.revokes(&core.login.lock()) => {
-                    core.outbox.close(CloseCode::Revoked.into())
+                    core.outbox.close(CloseCode::Revoked.into());
                 }
                 Nudge::Notice(notice) => core.enqueue(Item::Notice(notice)),
             }

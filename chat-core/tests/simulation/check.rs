@@ -9,7 +9,7 @@ use chat_core::{
 };
 
 use crate::{
-    history::{Event, What},
+    history::{Event, What, short},
     world::{Run, identity},
 };
 
@@ -70,7 +70,7 @@ struct Place {
 
 impl Checker<'_> {
     fn fail(&mut self, at: &Event, what: &str) {
-        self.wrong.push(format!("{what} | {:.3} {:?}", at.at.as_secs_f64(), at.what));
+        self.wrong.push(format!("{what} |{at}"));
     }
 
     fn user(&self, client: usize) -> UserId {
@@ -253,7 +253,11 @@ impl Checker<'_> {
                 .filter_map(|key| self.facts.keys.get(&(*room, user.clone(), *key)).map(|seq| (*seq, *key)))
                 .collect();
             if !stored.is_sorted() {
-                self.wrong.push(format!("P4: client {client} sent to {room} in another order than {stored:?}"));
+                self.wrong.push(format!(
+                    "P4: client {client} sent to {} in another order: {:?}",
+                    short(room),
+                    stored.iter().map(|(seq, key)| (seq.get(), short(key))).collect::<Vec<_>>()
+                ));
             }
         }
     }
@@ -270,14 +274,15 @@ impl Checker<'_> {
                     let place = self.facts.places.get(&(client, *id));
                     if place.map(|place| place.last) != Some(head) {
                         let has = place.map(|place| place.last);
-                        self.wrong.push(format!("P8: client {client} of {user} has {has:?} of {head} in {id}"));
+                        self.wrong
+                            .push(format!("P8: client {client} of {user} has {has:?} of {head} in {}", short(id)));
                     }
                 }
             }
             let follows = self.facts.places.keys().filter(|(of, _)| *of == client).map(|(_, room)| *room);
             let inbox = RoomId::inbox(&user);
             for room in follows.filter(|room| !rooms.contains(room) && *room != inbox).collect::<Vec<_>>() {
-                self.wrong.push(format!("P12: client {client} of {user} still follows {room}"));
+                self.wrong.push(format!("P12: client {client} of {user} still follows {}", short(&room)));
             }
         }
     }
@@ -293,7 +298,7 @@ impl Room {
         debug_assert_eq!(who.kind, Kind::Human);
         let body = &entry.body;
         if let Body::Room(RoomChange::Created(spec)) = body {
-            return Members.authorize(&who, &Action::Create(spec), None).is_ok();
+            return Members::default().authorize(&who, &Action::Create(spec), None).is_ok();
         }
         let Some(record) = &self.record else { return false };
         let target = body.target().and_then(|seq| self.log.iter().find(|entry| entry.seq == seq));
@@ -304,7 +309,7 @@ impl Room {
         let as_of = self.log.last().map_or(Seq::ZERO, |last| last.seq);
         let access = Access { room: record.clone(), member: self.member(&entry.author), guard: self.guard, as_of };
         let action = Action::Post { body, target, subject: subject.as_ref() };
-        Members.authorize(&who, &action, Some(&access)).is_ok()
+        Members::default().authorize(&who, &action, Some(&access)).is_ok()
     }
 
     fn member(&self, user: &UserId) -> Option<Member> {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     act::Act,
-    history::What,
+    history::{What, short},
     line::{Heard, Line},
     unsent::{To, Unsent},
     world::{Phase, World, identity},
@@ -257,6 +257,7 @@ impl Client {
             }
             "ack" => self.ack(&said),
             "error" => self.error(talk, &said),
+            "rooms" | "members" => {}
             other => self.wrong(&format!("a frame of the type {other:?}")),
         }
     }
@@ -329,7 +330,10 @@ impl Client {
             match self.rooms.get_mut(&room) {
                 Some(place) if for_now => place.again = Some(Instant::now() + wait),
                 Some(place) if code == "invalid" => place.followed = true, // it is followed already
-                _ => drop(self.rooms.remove(&room)),
+                _ => {
+                    self.rooms.remove(&room);
+                    return self.note(What::Unfollowed { client, room, why: code, for_now: false });
+                }
             }
         } else if self.unsent.is_latest(reference) {
             if for_now {
@@ -341,7 +345,8 @@ impl Client {
                 }
             }
         }
-        self.note(What::Retry { client, code });
+        let about = said["key"].as_str().map_or_else(|| reference.to_string(), |key| format!("key {}", short(&key)));
+        self.note(What::Retry { client, about, code });
     }
 }
 

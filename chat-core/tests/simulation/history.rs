@@ -1,8 +1,11 @@
 //! What happened in a run, in order: what is checked, and what is shown when the check fails.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
 
-use chat_core::{Entry, EntryId, Key, RoomId, Seq, UserId};
+use chat_core::{Entry, EntryId, Key, RoomId, Seq};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -36,6 +39,7 @@ pub enum What {
     /// A draft or another request was refused for now.
     Retry {
         client: usize,
+        about: String,
         code: String,
     },
     /// A client has connected to a node.
@@ -118,16 +122,59 @@ impl History {
     }
 }
 
-/// Is one client or node in a trace.
-pub fn name(user: &UserId, client: usize) -> String {
-    format!("{user}#{client}")
-}
-
-/// Writes events as lines.
+/// Writes events as lines. Rooms, keys and ids are shortened, which leaves them distinct enough for one run.
 pub fn trace(events: &[Event]) -> String {
     let mut text = String::new();
-    for Event { at, what } in events {
-        let _ = writeln!(text, "{:>9.3} {what:?}", at.as_secs_f64());
+    for event in events {
+        let _ = writeln!(text, "{event}");
     }
     text
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>9.3} {}", self.at.as_secs_f64(), self.what)
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(Entry { room, seq, id, key, author, body, .. }) => {
+                let (room, id, key) = (short(room), short(id), short(key));
+                write!(f, "commit {room} {seq} id {id} key {key} of {author}: {}", body.encode())
+            }
+            Self::Send { client, room, key, body } => {
+                write!(f, "c{client} sends {} key {}: {body}", short(room), short(key))
+            }
+            Self::Ack { client, room, key, seq, id } => {
+                write!(f, "c{client} ack {} {seq} id {} key {}", short(room), short(id), short(key))
+            }
+            Self::Nack { client, room, key, code } => {
+                write!(f, "c{client} nack {} key {}: {code}", short(room), short(key))
+            }
+            Self::Retry { client, about, code } => write!(f, "c{client} retry {about}: {code}"),
+            Self::Connect { client, node } => write!(f, "c{client} connects to {node}"),
+            Self::End { client, why } => write!(f, "c{client} ends: {why}"),
+            Self::Followed { client, room, seq } => write!(f, "c{client} followed {} {seq}", short(room)),
+            Self::Recv { client, room, seq, id, key } => {
+                write!(f, "c{client} recv {} {seq} id {} key {}", short(room), short(id), short(key))
+            }
+            Self::Gap { client, room, from, to, why } => {
+                write!(f, "c{client} gap {} {from} to {to}: {why}", short(room))
+            }
+            Self::Reset { client, room } => write!(f, "c{client} reset {}", short(room)),
+            Self::Unfollowed { client, room, why, .. } => write!(f, "c{client} unfollowed {}: {why}", short(room)),
+            Self::Signal { client, what } => write!(f, "c{client} {what}"),
+            Self::Wrong(what) => write!(f, "wrong: {what}"),
+            Self::Fault(what) => write!(f, "-- {what}"),
+            Self::Trim { room, through } => write!(f, "-- trim {} through {through}", short(room)),
+        }
+    }
+}
+
+/// Returns the end of an id, which is random in all of them.
+pub fn short(id: &impl ToString) -> String {
+    let id = id.to_string();
+    id[id.len() - 4..].to_owned()
 }

@@ -58,13 +58,13 @@ impl Chat {
     /// | `GET /ws` | the WebSocket; subprotocol `chat.v1.json` |
     /// | `GET /rooms` `?which=mine\|public&before=&limit=` | rooms, the most recently active first |
     /// | `POST /rooms` `{key, spec}` | a new room |
-    /// | `GET /rooms/{id}` | one room |
+    /// | `GET /rooms/{room}` | one room |
     /// | `GET /rooms/named/{name}` | the room with this name of the host's own |
-    /// | `POST /rooms/{id}/join` `{key}` | to become a member |
-    /// | `POST /rooms/{id}/leave` `{key}` | to be one no more |
-    /// | `GET /rooms/{id}/members` `?after_user=&limit=` | members, and who of them is online |
-    /// | `GET /rooms/{id}/messages` `?before=&after=&limit=` | messages, oldest first |
-    /// | `POST /rooms/{id}/messages` `{key, body}` | a message, an edit, … : 201, or 202 for a command |
+    /// | `POST /rooms/{room}/join` `{key}` | to become a member |
+    /// | `POST /rooms/{room}/leave` `{key}` | to be one no more |
+    /// | `GET /rooms/{room}/members` `?after_user=&limit=` | members, and who of them is online |
+    /// | `GET /rooms/{room}/messages` `?before=&after=&limit=` | messages, oldest first |
+    /// | `POST /rooms/{room}/messages` `{key, body}` | a message, an edit, … : 201, or 202 for a command |
     /// | `POST /direct/{user}/messages` `{key, body}` | the same to one person |
     /// | `POST /catchup` `{cursors: [{room, seq, id}], limit}` | what came after these cursors |
     /// | `GET /client.js` | the browser client; needs no login |

@@ -1,4 +1,5 @@
-//! Accounts over HTTP: register, log in, log out, change the password, and who one is.
+//! Accounts over HTTP: register, log in, log out, change the password, and who one is. `docs/rest.md` is the page,
+//! `openapi.json` the same for programs.
 
 use axum::{
     Extension, Json as AnswerJson, Router,
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/password", post(change_password))
         .route("/me", get(me))
         .route("/info", get(info))
+        .route("/openapi.json", get(description))
         .fallback(async || Failure::from(Code::NotFound))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -119,6 +121,11 @@ async fn me(who: LoggedIn) -> Response {
 
 async fn info(State(app): State<App>) -> Response {
     answer(StatusCode::OK, json!({ "version": env!("CARGO_PKG_VERSION"), "demo": app.is_demo() }))
+}
+
+/// These routes as OpenAPI 3.1.
+async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../openapi.json")).into_response()
 }
 
 /// Answers with what no cache may keep.
