@@ -79,11 +79,11 @@ impl Net {
                 }
                 return;
             }
-            Wish::Open(room) => self.open(room).await.map_or_else(sorry, |found| News::History(room, found)),
-            Wish::List => self.hub.rooms(Page::newest(200)).await.map_or_else(sorry, News::Rooms),
+            Wish::Open(room) => self.open(room).await.map_or_else(News::from, |found| News::History(room, found)),
+            Wish::List => self.hub.rooms(Page::newest(200)).await.map_or_else(News::from, News::Rooms),
             Wish::Create(title) => match self.hub.create(RoomSpec::public(title)).await {
                 Ok(room) => News::Entered(room.id()),
-                Err(error) => sorry(error),
+                Err(error) => error.into(),
             },
             Wish::Join(title) => match self.rest.join(&title).await {
                 Ok(room) => News::Entered(room),
@@ -119,6 +119,8 @@ impl Net {
     }
 }
 
-fn sorry(error: HubError) -> News {
-    News::Notice(error.to_string())
+impl From<HubError> for News {
+    fn from(error: HubError) -> Self {
+        Self::Notice(error.to_string())
+    }
 }

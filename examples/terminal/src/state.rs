@@ -167,7 +167,9 @@ impl State {
             News::History(id, entries) => {
                 let Some(room) = self.find(id) else { return Vec::new() };
                 room.is_open = true;
-                entries.iter().for_each(|entry| room.take(entry));
+                for entry in &entries {
+                    room.take(entry);
+                }
                 return self.mark_read(id);
             }
             News::Posted { key, done } => {

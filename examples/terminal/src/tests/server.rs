@@ -37,8 +37,8 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let url = said.filter_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).next().unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let url = said.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).unwrap();
         Self { child, url, _folder: folder }
     }
 }
@@ -82,7 +82,9 @@ impl Person {
     }
 
     fn grant(&self, wanted: Vec<Wish>) {
-        wanted.into_iter().for_each(|wish| self.net.grant(wish));
+        for wish in wanted {
+            self.net.grant(wish);
+        }
     }
 
     /// Waits until the screen shows this.
