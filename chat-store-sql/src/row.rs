@@ -179,3 +179,17 @@ from_row!(SummaryRow, row => Self {
     with: row.try_get::<Option<String>, _>("with_user")?.zip(row.try_get("with_name")?),
     last: row.try_get::<Option<i64>, _>("seq")?.map(|_| EntryRow::from_row(row)).transpose()?,
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_corrupt_column_does_not_repeat_it() {
+        for corrupt in [r#"{"body":{"kind":"text","text":"a"},"folded":"a secret"}"#, "a secret", ""] {
+            let Err(error) = json::<Shown>(corrupt) else { panic!("{corrupt:?} was read") };
+            assert_eq!(error.to_string(), "read a stored JSON column: the store holds something unreadable");
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+}
