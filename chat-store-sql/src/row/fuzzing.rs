@@ -18,7 +18,8 @@ pub fn row(data: &[u8]) -> Vec<StoreError> {
     let (ids, rest) = rest.split_at(rest.len().min(32));
     let texts: Vec<_> = rest.split(|byte| *byte == b'\n').map(String::from_utf8_lossy).collect();
     let room = RoomId::from_bytes([7; 16]);
-    let shown = SummaryRow { room: room_row(number, &texts), last: Some(entry_row(number, ids, &texts)) };
+    let with = text(&texts, 6).zip(text(&texts, 1));
+    let shown = SummaryRow { room: room_row(number, &texts), last: Some(entry_row(number, ids, &texts)), with };
     let of = UserId::from(number);
     let results = [
         entry_row(number, ids, &texts).into_raw(room).map(|entry| hold(&entry)),

@@ -13,35 +13,47 @@ use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{
-    raw::Raw,
+    lab::Stranger,
+    raw::{Raw, TEXT, frame},
     server::{Site, key},
     socket::Socket,
+    vitals::Measure,
 };
 
 /// What a case should take of the processor at most, unoptimised: a login's worth.
 const CPU_EXPECTED: Duration = Duration::from_millis(100);
 
 /// Is one case's user, room and address.
+#[derive(Clone)]
 pub(crate) struct Case {
-    pub(crate) name: String,
     /// The server, as seen from the case's own address.
     pub(crate) site: Site,
     pub(crate) address: Ipv4Addr,
-    #[allow(dead_code)] // for cases that name their user
     pub(crate) user: String,
     pub(crate) token: String,
     pub(crate) room: String,
+    /// Somebody else on the same server.
+    pub(crate) stranger: Arc<Stranger>,
+    pub(crate) measure: Measure,
     head: u64,
     sent: Arc<AtomicU64>,
     cpu: Duration,
+    held: u64,
 }
 
 impl Case {
-    pub(crate) async fn new(site: Site, address: Ipv4Addr, user: &str, name: &str) -> Self {
+    /// Registers a user, who makes a room.
+    pub(crate) async fn new(
+        site: Site,
+        address: Ipv4Addr,
+        user: &str,
+        stranger: Arc<Stranger>,
+        measure: Measure,
+    ) -> Self {
         let token = site.token_of_new(user).await;
-        let room = site.create_room(&token, name).await;
-        let (user, name, sent) = (user.to_owned(), name.to_owned(), Arc::default());
-        Self { name, site, address, user, token, room, head: 1, sent, cpu: CPU_EXPECTED }
+        let room = site.create_room(&token, "a case").await;
+        let (user, sent) = (user.to_owned(), Arc::default());
+        Self { site, address, user, token, room, stranger, measure, head: 1, sent, cpu: CPU_EXPECTED, held: 0 }
     }
 
     /// States that this case stores so many entries in its room.
@@ -52,6 +64,16 @@ impl Case {
     /// States what this case should take of the processor; it fails at five times that.
     pub(crate) fn takes(&mut self, cpu: Duration) {
         self.cpu = cpu;
+    }
+
+    /// States that the server may hold so many bytes for this case, whatever it was sent.
+    pub(crate) fn may_hold(&mut self, bytes: u64) {
+        self.held = bytes;
+    }
+
+    /// Returns what the server's memory may grow by for what it was sent and holds.
+    pub(crate) fn memory_allowed(&self) -> u64 {
+        2 * self.bytes_sent() + self.held
     }
 
     pub(crate) fn cpu_expected(&self) -> Duration {
@@ -76,12 +98,56 @@ impl Case {
     }
 
     /// Connects and shakes hands, to send frames.
-    #[allow(dead_code)] // for cases that send frames
     pub(crate) async fn shaken(&self) -> Raw {
         let mut raw = self.raw().await;
         raw.send(&self.upgrade(&[])).await;
         assert_eq!(raw.status().await, "101");
         raw
+    }
+
+    /// Connects, shakes hands and says hello, to send frames.
+    pub(crate) async fn greeted(&self) -> Raw {
+        let mut raw = self.shaken().await;
+        raw.send(&frame(TEXT, br#"{"type":"hello","ref":0}"#)).await;
+        let welcome = raw.frame().await.expect("an answer to hello").1;
+        assert!(welcome.starts_with(br#"{"type":"welcome""#), "{welcome:?}");
+        raw
+    }
+
+    /// The same, and receives the case's room.
+    pub(crate) async fn followed(&self) -> Raw {
+        let mut raw = self.greeted().await;
+        while let Ok(frame) = raw.hear().await {
+            if frame["type"] == "followed" && frame["room"] == *self.room {
+                break;
+            }
+        }
+        raw
+    }
+
+    /// Connects and shakes hands until that is refused, at most so often.
+    pub(crate) async fn as_many_as_possible(&self, most: usize) -> Vec<Raw> {
+        let mut open = Vec::new();
+        for _ in 0..most {
+            let mut raw = self.raw().await;
+            if raw.send(&self.upgrade(&[])).await && raw.status().await == "101" {
+                open.push(raw);
+            }
+        }
+        open
+    }
+
+    /// Returns the same case at other addresses.
+    pub(crate) fn neighbours(&self, count: u8) -> impl Iterator<Item = Self> {
+        let [a, b, c, _] = self.address.octets();
+        (0..count).map(move |last| Self { address: Ipv4Addr::new(a, b, c, 100 + last), ..self.clone() })
+    }
+
+    /// Returns how many WebSockets are open, as the server counts.
+    pub(crate) async fn open_sockets(&self) -> u64 {
+        let metrics = self.site.operator("/metrics").await.text;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("chat_ws_open ")).unwrap_or("0");
+        line.trim().parse().unwrap()
     }
 
     /// Connects as a good client does, and says hello.
@@ -104,13 +170,13 @@ impl Case {
         head.into_bytes()
     }
 
-    /// Reads where the room stands now.
-    pub(crate) async fn head(&self) -> Value {
-        self.site.get_as(&self.token, &format!("/chat/rooms/{}", self.room)).await.json()["head"].clone()
+    /// Reads how the room stands now.
+    pub(crate) async fn summary(&self) -> Value {
+        self.site.get_as(&self.token, &format!("/chat/rooms/{}", self.room)).await.json()
     }
 
     pub(crate) async fn fault_in_room(&self) -> Option<String> {
-        let head = self.head().await;
+        let head = self.summary().await["head"].clone();
         (head != self.head).then(|| format!("the room's head is {head}, not {}", self.head))
     }
 }
@@ -126,4 +192,10 @@ pub(crate) async fn visit(case: &mut Case) {
     socket.say(json!({ "type": "send", "ref": 4, "room": case.room, "key": key(), "body": {} })).await;
     socket.hear("error").await;
     case.stores(1);
+}
+
+/// Returns what all of these are, or else each.
+pub(crate) fn same(mut replies: Vec<String>) -> String {
+    replies.dedup();
+    replies.join("; ")
 }

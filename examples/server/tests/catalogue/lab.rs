@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     case::Case,
-    server::{Server, Site},
+    server::{Server, Site, key},
     socket::Socket,
-    vitals::Vitals,
+    vitals::{Measure, Vitals},
 };
 
 /// The longest case there is: two heartbeats of a silent client.
@@ -36,8 +37,7 @@ pub(crate) struct Lab {
     pub(crate) server: Server,
     vitals: Vitals,
     witness: Witness,
-    /// The most memory that was in use between cases. What an allocator has kept from an earlier case it may use
-    /// again, and that is no growth.
+    stranger: Arc<Stranger>,
     memory_mark: AtomicU64,
     cases: AtomicU64,
 }
@@ -47,10 +47,14 @@ struct Witness {
     room: String,
 }
 
-/// Is how things were before a case.
-struct Before {
-    cpu: Duration,
-    log_bytes: usize,
+/// Is somebody else, of whom a case should learn nothing.
+#[derive(Debug)]
+pub(crate) struct Stranger {
+    pub(crate) token: String,
+    /// A room of theirs that nobody else knows of.
+    pub(crate) secret: String,
+    /// A public room of theirs, with a message at 2.
+    pub(crate) public: String,
 }
 
 /// Runs a case when its turn comes, on the server of all.
@@ -100,9 +104,9 @@ impl Lab {
         let server = Server::start(&["--allowed-origin", "https://ok.example", "--demo"]);
         let token = server.token_of_new("witness").await;
         let room = server.create_room(&token, "where nothing bad happens").await;
-        let vitals = Vitals::of(server.pid());
-        let witness = Witness { token, room };
-        let lab = Self { server, vitals, witness, memory_mark: AtomicU64::new(0), cases: AtomicU64::new(0) };
+        let stranger = Arc::new(Stranger::come(&server).await);
+        let (vitals, witness) = (Vitals::of(server.pid()), Witness { token, room });
+        let lab = Self { server, vitals, witness, stranger, memory_mark: AtomicU64::new(0), cases: AtomicU64::new(0) };
         lab.warm_up().await;
         lab
     }
@@ -110,7 +114,7 @@ impl Lab {
     /// Uses what every case uses, since whatever is used for the first time takes memory for ever: code, caches, pools.
     async fn warm_up(&self) {
         for _ in 0..3 {
-            let mut case = self.case("warm_up").await;
+            let mut case = self.case().await;
             crate::case::visit(&mut case).await;
             let mut witness = self.witness_comes().await;
             self.witness_says(&mut witness).await;
@@ -119,12 +123,13 @@ impl Lab {
 
     /// Makes a case with a user and a room of its own, from an address of its own: what is counted per user or address
     /// is not spent by the case before.
-    async fn case(&self, name: &str) -> Case {
+    async fn case(&self) -> Case {
         let number = self.cases.fetch_add(1, Ordering::Relaxed);
         let [.., high, low] = number.to_be_bytes();
         let address = Ipv4Addr::new(127, 1 + high, low, 1);
         let site: Site = self.server.seen_from(address.into());
-        Case::new(site, address, &format!("mallory-{number}"), name).await
+        let measure = Measure::begin(self.vitals, self.memory_mark.load(Ordering::Relaxed));
+        Case::new(site, address, &format!("mallory-{number}"), self.stranger.clone(), measure).await
     }
 
     async fn examine(
@@ -133,54 +138,44 @@ impl Lab {
         stated: &str,
         attack: impl AsyncFnOnce(&mut Case) -> String,
     ) -> Result<(), String> {
-        let mut case = self.case(name).await;
+        let mut case = self.case().await;
         let mut witness = self.witness_comes().await;
-        let before = self.before();
+        let logged = self.server.log().len();
+        case.measure.restart();
         let observed = timeout(CASE_WITHIN, attack(&mut case)).await.unwrap_or_else(|_| "no end".into());
         let mut faults = Vec::new();
         if observed != stated {
             faults.push(format!("stated: {stated}\nobserved: {observed}"));
         }
-        faults.extend(self.faults_after(&case, &before));
         if self.vitals.is_alive() {
+            faults.extend(self.excess(name, &case));
             self.witness_says(&mut witness).await;
             faults.extend(case.fault_in_room().await);
+        } else {
+            faults.push("the server is dead".into());
         }
-        if faults.is_empty() { Ok(()) } else { Err(format!("{}\n{}", faults.join("\n"), self.log_since(&before))) }
+        let log = self.server.log().split_off(logged);
+        faults.extend(log.lines().filter(|line| line.len() > LOG_LINE_MAX).map(|_| "a long line in the log".into()));
+        faults.extend(log.contains("panicked").then(|| "a panic".into()));
+        if faults.is_empty() { Ok(()) } else { Err(format!("{}\n{log}", faults.join("\n"))) }
     }
 
-    fn before(&self) -> Before {
-        self.vitals.forget_peak().unwrap();
-        self.memory_mark.fetch_max(self.vitals.memory(), Ordering::Relaxed);
-        Before { cpu: self.vitals.cpu(), log_bytes: self.server.log().len() }
-    }
-
-    fn log_since(&self, before: &Before) -> String {
-        self.server.log()[before.log_bytes..].to_owned()
-    }
-
-    /// Compares the server with what it was.
-    fn faults_after(&self, case: &Case, before: &Before) -> Vec<String> {
-        if !self.vitals.is_alive() {
-            return vec!["the server is dead".into()];
+    /// Says what the case took too much of.
+    fn excess(&self, name: &str, case: &Case) -> Vec<String> {
+        let (measure, sent) = (&case.measure, case.bytes_sent());
+        let (grown, cpu) = (measure.grown(), measure.cpu());
+        self.memory_mark.fetch_max(measure.mark, Ordering::Relaxed);
+        if std::env::var("CATALOGUE").is_ok_and(|wish| wish == "measure") {
+            let [mark, grown, sent] = [measure.mark, grown, sent].map(|bytes| bytes / 1024);
+            eprintln!("{name}: {mark} KiB grew by {grown}, {sent} KiB sent, {cpu:?}");
         }
         let mut faults = Vec::new();
-        let grown = self.vitals.memory_peak().saturating_sub(self.memory_mark.load(Ordering::Relaxed));
-        let sent = case.bytes_sent();
-        if grown > 2 * sent + MEMORY_SLACK {
+        if grown > case.memory_allowed() + MEMORY_SLACK {
             faults.push(format!("memory grew by {} KiB for {} KiB sent", grown / 1024, sent / 1024));
         }
-        let cpu = self.vitals.cpu().saturating_sub(before.cpu);
         // A busy machine makes everything slower, but not five times: that is another algorithm.
         if cpu > 5 * case.cpu_expected() {
             faults.push(format!("{cpu:?} of the processor, five times {:?} at most", case.cpu_expected()));
-        }
-        let log = self.log_since(before);
-        faults.extend(log.lines().filter(|line| line.len() > LOG_LINE_MAX).map(|_| "a long line in the log".into()));
-        faults.extend(log.contains("panicked").then(|| "a panic".into()));
-        if std::env::var("CATALOGUE").is_ok_and(|wish| wish == "measure") {
-            let [mark, grown, sent] = [self.memory_mark.load(Ordering::Relaxed), grown, sent].map(|bytes| bytes / 1024);
-            eprintln!("{}: {mark} KiB grew by {grown}, {sent} KiB sent, {cpu:?}", case.name);
         }
         faults
     }
@@ -199,5 +194,22 @@ impl Lab {
         for socket in [old, &mut new] {
             while socket.hear_text().await["body"]["text"] != *text {}
         }
+    }
+}
+
+impl Stranger {
+    async fn come(server: &Server) -> Self {
+        let token = server.token_of_new("stranger").await;
+        let spec = json!({ "title": "secret", "visibility": "private" });
+        let secret = server.post_as(&token, "/chat/rooms", json!({ "key": key(), "spec": spec })).await;
+        let secret = secret.json()["room"].as_str().unwrap().to_owned();
+        let public = server.create_room(&token, "public").await;
+        let body = json!({ "kind": "text", "text": "mine" });
+        for room in [&secret, &public] {
+            server
+                .post_as(&token, &format!("/chat/rooms/{room}/messages"), json!({ "key": key(), "body": body }))
+                .await;
+        }
+        Self { token, secret, public }
     }
 }

@@ -31,9 +31,12 @@ mod raw;
 mod server;
 #[path = "../common/socket.rs"]
 mod socket;
+mod talk;
 mod vitals;
 
+mod frames;
 mod handshake;
+mod json;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART];
+const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART];

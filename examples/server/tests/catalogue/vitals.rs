@@ -56,3 +56,35 @@ impl Vitals {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 }
+
+/// Is what a process took since it began.
+#[derive(Clone, Debug)]
+pub(crate) struct Measure {
+    vitals: Vitals,
+    /// The most memory that was in use between cases. What an allocator has kept from an earlier case it may use
+    /// again, and that is no growth; what a case took for a moment and gave back is.
+    pub(crate) mark: u64,
+    cpu: Duration,
+}
+
+impl Measure {
+    /// Begins; `mark` is that of an earlier measure.
+    pub(crate) fn begin(vitals: Vitals, mark: u64) -> Self {
+        vitals.forget_peak().unwrap();
+        Self { vitals, mark: mark.max(vitals.memory()), cpu: vitals.cpu() }
+    }
+
+    /// Begins again, after what belongs to the preparations.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::begin(self.vitals, self.mark);
+    }
+
+    /// Returns how much more memory was in use at some time.
+    pub(crate) fn grown(&self) -> u64 {
+        self.vitals.memory_peak().saturating_sub(self.mark)
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        self.vitals.cpu().saturating_sub(self.cpu)
+    }
+}

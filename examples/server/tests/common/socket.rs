@@ -61,14 +61,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Returns the next frame of this type and forgets those before it.
     pub(crate) async fn hear(&mut self, kind: &str) -> Value {
         loop {
-            match self.next(PATIENCE).await.unwrap_or_else(|| panic!("no {kind}")) {
-                Message::Text(text) => {
-                    let frame: Value = serde_json::from_str(&text).unwrap();
-                    if frame["type"] == kind {
-                        return frame;
-                    }
-                }
-                Message::Close(why) => panic!("closed instead of {kind}: {why:?}"),
+            let frame = self.hear_any(kind).await;
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// Returns the next frame; `wanted` says what is waited for, should none come.
+    pub(crate) async fn hear_any(&mut self, wanted: &str) -> Value {
+        loop {
+            match self.next(PATIENCE).await.unwrap_or_else(|| panic!("no {wanted}")) {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(why) => panic!("closed instead of {wanted}: {why:?}"),
                 _ => {}
             }
         }
