@@ -32,11 +32,14 @@ mod server;
 #[path = "../common/socket.rs"]
 mod socket;
 mod talk;
+mod upstream;
 mod vitals;
 
 mod frames;
 mod handshake;
 mod json;
+mod quotes;
+mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART];
+const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, slash::PART, quotes::PART];
