@@ -32,12 +32,16 @@ mod server;
 #[path = "../common/socket.rs"]
 mod socket;
 mod talk;
+mod upstream;
 mod vitals;
 
 mod frames;
 mod handshake;
 mod json;
+mod quotes;
 mod rest;
+mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, rest::PART];
+const PARTS: &[row::Part] =
+    &[handshake::PART, frames::PART, json::PART, rest::PART, slash::PART, quotes::PART];
