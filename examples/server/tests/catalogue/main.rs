@@ -37,6 +37,7 @@ mod vitals;
 mod frames;
 mod handshake;
 mod json;
+mod security;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART];
+const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, security::PART];
