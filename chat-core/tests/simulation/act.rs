@@ -40,11 +40,11 @@ impl Act {
         }
     }
 
-    /// One to eight texts at once: they keep their order.
+    /// One to five texts at once: they keep their order.
     fn texts(client: &Client, rooms: &[RoomId]) -> Self {
         let chance = &client.chance;
         let Some(room) = chance.one_of(rooms) else { return Self::Nothing };
-        let count = 1 + chance.below(8);
+        let count = 1 + chance.below(5);
         Self::Post((0..count).map(|_| (*room, To::Room, text(client))).collect())
     }
 

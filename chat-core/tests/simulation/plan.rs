@@ -56,7 +56,7 @@ impl Plan {
         limits.append_within = Duration::from_millis(if chance.percent(50) { 300 } else { 5_000 });
         Self {
             nodes: 1 + chance.below(3),
-            actions: 10 + chance.below(10),
+            actions: 6 + chance.below(8),
             pause: Duration::from_millis(if chance.percent(50) { 100 } else { 1_000 }),
             broker,
             store,
