@@ -44,7 +44,11 @@ pub(super) fn judge<'h>(
             Event::Reset(reset) => {
                 judge.receiver(&reset.c).at = None;
                 if !restored.iter().any(|restored| restored < at) {
-                    judge.findings.add(P5, &[*at], "a client was told to begin anew, and no log was restored".to_owned());
+                    judge.findings.add(
+                        P5,
+                        &[*at],
+                        "a client was told to begin anew, and no log was restored".to_owned(),
+                    );
                 }
             }
             _ => {}

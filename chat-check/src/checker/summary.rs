@@ -84,9 +84,17 @@ impl fmt::Display for Summary {
         let faults: Vec<_> = self.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(", ") };
         writeln!(f, "history    {} lines, {} rooms, faults: {faults}", self.events, self.rooms)?;
-        writeln!(f, "sent       {}: {} acknowledged, {} refused, {} never answered", self.sent, self.acked, self.nacked, self.unknown)?;
+        writeln!(
+            f,
+            "sent       {}: {} acknowledged, {} refused, {} never answered",
+            self.sent, self.acked, self.nacked, self.unknown
+        )?;
         writeln!(f, "stored     {}, after {} answers of \"try again\"", self.stored, self.retries)?;
-        writeln!(f, "delivered  {}; on the wires {}, of them {} repeats", self.delivered, self.wired, self.wire_repeats)?;
+        writeln!(
+            f,
+            "delivered  {}; on the wires {}, of them {} repeats",
+            self.delivered, self.wired, self.wire_repeats
+        )?;
         write!(
             f,
             "lost {}, doubled {}, reordered {}, gaps {} explained and {} not, behind at the end {}",

@@ -7,8 +7,8 @@ use chat_check::{
 
 use crate::{
     clean::{
-        ack, answered, asked, close, exit, gap, hangup, member, nack, place, put_after, read, recv, remove, replace, reset,
-        row, rows, send, sub, swap, unsub, wire,
+        ack, answered, asked, close, exit, gap, hangup, member, nack, place, put_after, read, recv, remove, replace,
+        reset, row, rows, send, sub, swap, unsub, wire,
     },
     rejects,
 };

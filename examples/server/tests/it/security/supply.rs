@@ -13,12 +13,19 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
+/// Returns what a program says on stdout.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns all packages that a build on this machine may take in.
 fn packages() -> Vec<Value> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let flags = ["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"];
-    let output = Command::new(cargo).args(flags).current_dir(root()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let platform = said("rustc", &["--print", "host-tuple"]);
+    let flags = ["metadata", "--format-version", "1", "--locked", "--offline", "--all-features", "--filter-platform"];
+    let metadata: Value = serde_json::from_str(&said(&cargo, &[&flags[..], &[platform.trim()]].concat())).unwrap();
     metadata["packages"].as_array().unwrap().clone()
 }
 
