@@ -32,12 +32,15 @@ mod server;
 #[path = "../common/socket.rs"]
 mod socket;
 mod talk;
+mod upstream;
 mod vitals;
 
 mod frames;
 mod handshake;
 mod json;
+mod quotes;
 mod security;
+mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, security::PART];
+const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, slash::PART, quotes::PART, security::PART];
