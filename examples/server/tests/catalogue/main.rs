@@ -40,8 +40,16 @@ mod handshake;
 mod json;
 mod quotes;
 mod rest;
+mod security;
 mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] =
-    &[handshake::PART, frames::PART, json::PART, rest::PART, slash::PART, quotes::PART];
+const PARTS: &[row::Part] = &[
+    handshake::PART,
+    frames::PART,
+    json::PART,
+    rest::PART,
+    slash::PART,
+    quotes::PART,
+    security::PART,
+];
