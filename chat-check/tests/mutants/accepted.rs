@@ -5,8 +5,8 @@ use chat_check::history::Change;
 use crate::{
     accepts,
     clean::{
-        ack, asked, close, exit, fault, gap, history, info, log, member, nack, put_after, read, recv, remove, reset, row,
-        rows, send, sub, unsub,
+        ack, asked, close, exit, fault, gap, history, info, log, member, nack, put_after, read, recv, remove, reset,
+        row, rows, send, sub, unsub,
     },
 };
 
@@ -99,10 +99,7 @@ fn a_refusal_as_too_old_says_nothing_about_storage() {
 fn a_draft_that_leaves_the_room_may_end_its_authors_membership() {
     let mut events = history();
     let end = events.len() - 1;
-    events.splice(
-        end..end,
-        [send("b1", 9), ack("b1", 9), member("bob", Change::Out, 9), unsub("b1"), recv("a1", 9)],
-    );
+    events.splice(end..end, [send("b1", 9), ack("b1", 9), member("bob", Change::Out, 9), unsub("b1"), recv("a1", 9)]);
     remove(&mut events, &send("e1", 9));
     remove(&mut events, &nack("e1", 9, "not_found"));
     rows(&mut events).push(row("bob", 9));
