@@ -250,6 +250,6 @@ mod tests {
         let figures = Figures { ack: Times(vec![500, 600, 700, 30_000]), ..Figures::default() };
         let shown = figures.to_string();
         assert!(shown.contains(&format!("     < 1 ms ▕{} 3\n", "█".repeat(BAR_WIDTH))), "{shown}");
-        assert!(shown.contains("    < 50 ms ▕████████████████▋ 1"), "{shown}");
+        assert!(shown.contains("    < 50 ms ▕████████████████▊ 1"), "{shown}");
     }
 }

@@ -142,7 +142,8 @@ impl<'h> Judge<'_, 'h> {
         let before = receiver.at.replace((at, *b));
         let holds = match &**reason {
             "retention" => *b <= room.trimmed(),
-            "not_visible" => !members.may_receive_any(receiver.user, *a, *b),
+            // A room that hides what was before one joined hides it all, earlier memberships included.
+            "not_visible" => members.joins(receiver.user, b + 1) || !members.may_receive_any(receiver.user, *a, *b),
             _ => false,
         };
         receiver.gaps += u64::from(holds);
