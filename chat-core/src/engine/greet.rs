@@ -137,7 +137,7 @@ impl Core {
                 match error.code {
                     Code::Unauthenticated => self.outbox.close(CloseCode::Unauthenticated.into()),
                     Code::TooMany => self.outbox.close(CloseCode::TooMany.into()),
-                    Code::Draining => self.outbox.close(CloseCode::Draining.into()),
+                    Code::Draining => self.outbox.close(self.engine.goodbye(1)),
                     _ => {}
                 }
             }
@@ -198,7 +198,7 @@ impl Core {
         self.engine.clone().occupy(seat);
         self.greeted(Some(sender.clone()));
         if self.engine.draining.load(std::sync::atomic::Ordering::Acquire) {
-            seat.close(CloseCode::Draining.into()); // it came in just after all others were closed
+            seat.close(self.engine.goodbye(1)); // it came in just after all others were closed
         }
         if self.has_ended() {
             self.engine.clone().vacate(seat.clone(), &sender.person);
