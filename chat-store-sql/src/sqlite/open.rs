@@ -102,7 +102,7 @@ where
 async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<(), StoreError> {
     let run = async |connection: &mut SqliteConnection| {
         for file in Dialect::Sqlite.missing(version(connection, prefix).await?)? {
-            let script = AssertSqlSafe(prefix.fill(file));
+            let script = AssertSqlSafe(prefix.name(file));
             sqlx::raw_sql(script).execute(&mut *connection).await.map_err(during("bring the schema up to date"))?;
         }
         Ok(())
@@ -119,7 +119,7 @@ async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) ->
 /// Returns the version of the schema; 0 when there is none.
 async fn version(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<i64, StoreError> {
     let what = "read the version of the schema";
-    let table = prefix.fill("{p}schema");
+    let table = prefix.name("{p}schema");
     let exists: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1")
         .bind(table)
         .fetch_one(&mut *connection)
@@ -128,6 +128,6 @@ async fn version(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<i
     if exists == 0 {
         return Ok(0);
     }
-    let sql = prefix.sql("SELECT coalesce(max(version), 0) FROM {p}schema");
-    sqlx::query_scalar(sql).fetch_one(connection).await.map_err(during(what))
+    let sql = prefix.name("SELECT coalesce(max(version), 0) FROM {p}schema");
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(during(what))
 }

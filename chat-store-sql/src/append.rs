@@ -1,67 +1,61 @@
-//! Writing the logs.
+//! Writing the logs, inside a transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chat_core::{
     Body, Entry, EntryId, Key, RoomId, Seq, StoreError, UserId,
     model::{BodyHash, NewEntry},
     store::{Append, Known, Outcome, Standing},
 };
-use sqlx::SqliteConnection;
 
-use super::{array, hex, project, writer::Answer};
 use crate::{
-    error::{during, unreadable},
-    prefix::Prefix,
-    row::{bytes, hash},
+    connection::{Connection, Db, args},
+    error::unreadable,
+    project,
+    row::{KnownRow, array, bytes, hash, hex},
+    work::Answer,
 };
-
-/// Returns one row per draft: how its room stands, and what is stored under its key. The drafts come as one JSON
-/// array, since a statement costs far more than a row does (each is handed to SQLite's own thread and back).
-const LOOK: &str = "
-    SELECT k.key, r.head, r.guard, r.trimmed_ms, e.seq, e.id, e.hash
-    FROM json_each(?1) AS k
-    CROSS JOIN {p}rooms AS r ON r.id = unhex(k.value ->> 0)
-    LEFT JOIN {p}users AS u ON u.id = k.value ->> 1
-    LEFT JOIN {p}entries AS e ON e.room = r.num AND e.author = u.num AND e.key = unhex(k.value ->> 2)";
-
-const INSERT: &str = "
-    INSERT INTO {p}entries (room, seq, id, key, author, hash, message, edits, body, at, sent_at)
-    SELECT r.num, v.value ->> 1, unhex(v.value ->> 2), unhex(v.value ->> 3), u.num, unhex(v.value ->> 5),
-           v.value ->> 6, v.value ->> 7, v.value ->> 8, v.value ->> 9, v.value ->> 10
-    FROM json_each(?1) AS v
-    CROSS JOIN {p}rooms AS r ON r.id = unhex(v.value ->> 0)
-    CROSS JOIN {p}users AS u ON u.id = v.value ->> 4";
 
 /// Returns the key with the highest time (its first bytes) among what is to be forgotten: everything up to `?2` but
 /// the last entry, and but the creation, which keeps its row for the sake of its key.
-const OLD: &str = "
-    SELECT max(e.key) FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.seq BETWEEN 2 AND min(?2, r.head - 1)
-    WHERE r.id = ?1";
+const OLD: &str = r#"
+    SELECT max(e."key") FROM {p}rooms AS r
+    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.seq BETWEEN 2 AND least(?2, r.head - 1)
+    WHERE r.id = ?1"#;
 
 const FORGET: &str = "
     DELETE FROM {p}entries WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)
-       AND seq BETWEEN 2 AND min(?2, (SELECT head - 1 FROM {p}rooms WHERE id = ?1))";
+       AND seq BETWEEN 2 AND least(?2, (SELECT head - 1 FROM {p}rooms WHERE id = ?1))";
 
 const FORGOTTEN: &str = "
-    UPDATE {p}rooms SET first = max(first, min(?2 + 1, head)), trimmed_ms = nullif(max(coalesce(trimmed_ms, -1), ?3), -1)
+    UPDATE {p}rooms SET first = greatest(first, least(?2 + 1, head)),
+                        trimmed_ms = nullif(greatest(coalesce(trimmed_ms, -1), ?3), -1)
     WHERE id = ?1";
 
 /// Appends the batches of several calls.
-pub(super) async fn append(
-    connection: &mut SqliteConnection,
-    prefix: &Prefix,
+pub(crate) async fn append<C: Connection>(
+    db: &mut Db<'_, C>,
     calls: &[&Vec<Append>],
 ) -> Result<Vec<Answer>, StoreError> {
-    let mut log = look(connection, prefix, calls).await?;
+    lock(db, calls.iter().flat_map(|batch| batch.iter().map(|share| share.room)).collect()).await?;
+    let mut log = look(db, calls).await?;
     let answers = calls.iter().map(|batch| batch.iter().map(|share| log.judge(share)).collect()).collect();
     if !log.entries.is_empty() {
-        project::prepare(connection, prefix, &log.entries).await?;
-        insert(connection, prefix, &log.entries, &log.hashes).await?;
-        project::apply(connection, prefix, &log.entries).await?;
+        project::prepare(db, &log.entries).await?;
+        insert(db, &log.entries, &log.hashes).await?;
+        project::apply(db, &log.entries).await?;
     }
     Ok(answers)
+}
+
+/// Makes others wait who want to write to one of these rooms. It is a statement of its own: what is read after it is read
+/// under the locks, and not as it was before somebody else gave them back. They are locked in the order of the set, so that nobody
+/// waits in a circle.
+pub(crate) async fn lock<C: Connection>(db: &mut Db<'_, C>, rooms: BTreeSet<RoomId>) -> Result<(), StoreError> {
+    let Some(lock) = C::STATEMENTS.lock else { return Ok(()) };
+    let rooms = array(rooms.iter().map(|room| hex(room.as_bytes())))?;
+    let _: Vec<(i64, i64)> = db.fetch("lock rooms", lock, args![rooms]).await?;
+    Ok(())
 }
 
 /// Is what has to be known of the logs to append to them, and what is going to be appended.
@@ -89,22 +83,12 @@ impl<'a> Logs<'a> {
     }
 }
 
-/// Is a row of [`LOOK`].
-type Look = (i64, i64, i64, Option<i64>, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
-
-async fn look<'a>(
-    connection: &mut SqliteConnection,
-    prefix: &Prefix,
-    calls: &[&'a Vec<Append>],
-) -> Result<Logs<'a>, StoreError> {
+async fn look<'a, C: Connection>(db: &mut Db<'_, C>, calls: &[&'a Vec<Append>]) -> Result<Logs<'a>, StoreError> {
     let shares = calls.iter().flat_map(|batch| batch.iter());
     let drafts: Vec<_> = shares.flat_map(|share| share.entries.iter().map(|new| (share.room, new))).collect();
     let keys = drafts.iter().map(|(room, new)| (hex(room.as_bytes()), new.author.as_str(), hex(new.key.as_bytes())));
-    let rows: Vec<Look> = sqlx::query_as(prefix.sql(LOOK))
-        .bind(array(keys)?)
-        .fetch_all(connection)
-        .await
-        .map_err(during("look up what is stored"))?;
+    let keys = array(keys)?;
+    let rows: Vec<KnownRow> = db.fetch("look up what is stored", C::STATEMENTS.look, args![keys]).await?;
 
     let mut logs = Logs::default();
     for (draft, head, guard, trimmed_ms, seq, id, stored_hash) in rows {
@@ -120,9 +104,8 @@ async fn look<'a>(
     Ok(logs)
 }
 
-async fn insert(
-    connection: &mut SqliteConnection,
-    prefix: &Prefix,
+async fn insert<C: Connection>(
+    db: &mut Db<'_, C>,
     entries: &[Entry],
     hashes: &[BodyHash],
 ) -> Result<(), StoreError> {
@@ -142,37 +125,22 @@ async fn insert(
             entry.sent_at,
         )
     });
-    let what = "insert entries";
-    let done = sqlx::query(prefix.sql(INSERT)).bind(array(rows)?).execute(connection).await.map_err(during(what))?;
+    let rows = array(rows)?;
+    let inserted = db.execute("insert entries", C::STATEMENTS.insert, args![rows]).await?;
     // Rooms and authors are joined in: one that is missing would be a row that is missing.
-    if done.rows_affected() == entries.len() as u64 { Ok(()) } else { Err(unreadable("room or author")) }
+    if inserted == entries.len() as u64 { Ok(()) } else { Err(unreadable("room or author")) }
 }
 
-pub(super) async fn trim(
-    connection: &mut SqliteConnection,
-    prefix: &Prefix,
-    room: RoomId,
-    through: Seq,
-) -> Result<(), StoreError> {
-    let (room, through, what) = (room.as_bytes().as_slice(), through.to_stored(), "trim a log");
-    let old: Option<Vec<u8>> = sqlx::query_scalar(prefix.sql(OLD))
-        .bind(room)
-        .bind(through)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(during(what))?;
+pub(crate) async fn trim<C: Connection>(db: &mut Db<'_, C>, room: RoomId, through: Seq) -> Result<(), StoreError> {
+    let what = "trim a log";
+    lock(db, [room].into()).await?;
+    let old: Vec<(Option<Vec<u8>>,)> = db.fetch(what, OLD, args![room, through]).await?;
+    let old = old.into_iter().find_map(|(key,)| key);
     let trimmed_ms = old.map(|key| bytes(&key).map(|key| Key::from_bytes(key).unix_ms())).transpose()?;
-    for statement in [FORGET, FORGOTTEN] {
-        sqlx::query(prefix.sql(statement))
-            .bind(room)
-            .bind(through)
-            .bind(trimmed_ms.unwrap_or(-1))
-            .execute(&mut *connection)
-            .await
-            .map_err(during(what))?;
-    }
+    db.execute(what, FORGET, args![room, through]).await?;
+    db.execute(what, FORGOTTEN, args![room, through, trimmed_ms.unwrap_or(-1)]).await?;
     Ok(())
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[LOOK, INSERT, OLD, FORGET, FORGOTTEN];
+pub(crate) const STATEMENTS: &[&str] = &[OLD, FORGET, FORGOTTEN];
