@@ -32,6 +32,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `axum` | yes | [`Chat::router`] |
+//! | `jwt` | no | `Jwt`, an [`Authenticator`] for tokens of an identity provider |
 //! | `sqlite` | yes | stores at `sqlite:path` |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
@@ -56,6 +57,8 @@
 
 mod chat;
 mod error;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod open;
 #[cfg(feature = "axum")]
 mod router;
@@ -73,7 +76,9 @@ pub use chat_core::{
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
-pub use open::Part;
+#[cfg(feature = "jwt")]
+pub use jwt::Jwt;
+pub use open::{Part, open_store};
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;

@@ -44,6 +44,22 @@ impl fmt::Display for Part {
     }
 }
 
+/// Opens a store by URL, as [`ChatBuilder::store`](crate::ChatBuilder::store) does: for tools that need no chat, and
+/// for hosts that want to know that it can be opened before they go on.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), chat_engine::OpenError> {
+/// let store = chat_engine::open_store("memory:").await?;
+/// let chat = chat_engine::Chat::builder().store(store).build().await?;
+/// # drop(chat);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    store(&Url::new(url)).await
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),

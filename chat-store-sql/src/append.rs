@@ -19,9 +19,9 @@ use crate::{
 /// Returns the key with the highest time (its first bytes) among what is to be forgotten: everything up to `?2` but
 /// the last entry, and but the creation, which keeps its row for the sake of its key.
 const OLD: &str = r#"
-    SELECT max(e."key") FROM {p}rooms AS r
+    SELECT e."key" FROM {p}rooms AS r
     CROSS JOIN {p}entries AS e ON e.room = r.num AND e.seq BETWEEN 2 AND least(?2, r.head - 1)
-    WHERE r.id = ?1"#;
+    WHERE r.id = ?1 ORDER BY e."key" DESC LIMIT 1"#;
 
 const FORGET: &str = "
     DELETE FROM {p}entries WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)
@@ -134,9 +134,8 @@ async fn insert<C: Connection>(
 pub(crate) async fn trim<C: Connection>(db: &mut Db<'_, C>, room: RoomId, through: Seq) -> Result<(), StoreError> {
     let what = "trim a log";
     lock(db, [room].into()).await?;
-    let old: Vec<(Option<Vec<u8>>,)> = db.fetch(what, OLD, args![room, through]).await?;
-    let old = old.into_iter().find_map(|(key,)| key);
-    let trimmed_ms = old.map(|key| bytes(&key).map(|key| Key::from_bytes(key).unix_ms())).transpose()?;
+    let old: Vec<(Vec<u8>,)> = db.fetch(what, OLD, args![room, through]).await?;
+    let trimmed_ms = old.first().map(|(key,)| bytes(key).map(|key| Key::from_bytes(key).unix_ms())).transpose()?;
     db.execute(what, FORGET, args![room, through]).await?;
     db.execute(what, FORGOTTEN, args![room, through, trimmed_ms.unwrap_or(-1)]).await?;
     Ok(())

@@ -36,7 +36,7 @@ pub(crate) trait Connection:
     + Fetch<SummaryRow>
     + Fetch<(i64, i64)>
     + Fetch<(String,)>
-    + Fetch<(Option<Vec<u8>>,)>
+    + Fetch<(Vec<u8>,)>
 {
     /// What this dialect says in its own way.
     const STATEMENTS: Statements;

@@ -28,6 +28,9 @@ mod config;
 mod connection;
 mod durable;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listing;
 mod log;
 mod migrate;

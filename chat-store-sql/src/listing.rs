@@ -38,7 +38,7 @@ macro_rules! summaries {
             $page,
             r#" ORDER BY r.active DESC, r.id LIMIT ?4)
             SELECT r.record, r.head, r.guard, r.active, m.role, m.since, coalesce(o.name, o.id) AS member_name,
-                   coalesce(k."read", 0) AS "read",
+                   w.id AS with_user, coalesce(w.name, w.id) AS with_name, coalesce(k."read", 0) AS "read",
                    (SELECT count(*) FROM {p}entries AS n
                     WHERE n.room = r.num AND n.message = 1 AND n.author <> m."user"
                       AND n.seq > greatest(coalesce(k."read", 0), m.since)) AS unread,
@@ -47,6 +47,8 @@ macro_rules! summaries {
             CROSS JOIN {p}rooms AS r ON r.num = page.num
             LEFT JOIN {p}users AS o ON o.num = page."user"
             LEFT JOIN {p}members AS m ON m.room = r.num AND m."user" = page."user"
+            LEFT JOIN {p}users AS w ON r.visibility = 'direct' AND w.num =
+                (SELECT min(x."user") FROM {p}members AS x WHERE x.room = r.num AND x."user" <> m."user")
             LEFT JOIN {p}marks AS k ON k.room = r.num AND k."user" = page."user"
             LEFT JOIN {p}entries AS e ON e.room = r.num AND e.seq =
                 (SELECT max(seq) FROM {p}entries AS l WHERE l.room = r.num AND l.message = 1)

@@ -19,6 +19,7 @@
 
 pub mod broker;
 pub mod dead_letters;
+pub mod faulty;
 pub mod hub;
 pub mod presence;
 pub mod queue;

@@ -61,7 +61,7 @@ enum Paged {
 impl Inner {
     /// Makes a session receive a room. What goes wrong is told to the session. Returns whether it receives the room,
     /// now or when it has room again.
-    pub(super) async fn follow(&self, seat: &Arc<Seat>, wish: Wish) -> bool {
+    pub(super) async fn follow(&self, seat: &Arc<Seat>, mut wish: Wish) -> bool {
         let (room, reference) = (wish.room, wish.reference);
         let resumes = matches!(wish.from, From::Parked(_));
         if resumes && !seat.follows(room) {
@@ -83,20 +83,29 @@ impl Inner {
             }
             Followed::Closed => return false,
         }
-        let result = self.catch_up_and_attach(seat, &live, wish).await;
+        let result = self.catch_up_and_attach(seat, &live, &mut wish).await;
         if result.is_err() || !seat.follows(room) {
             live.detach(seat.number).await; // also when the session has ended, or left the room, meanwhile
         }
         if let Err(error) = &result {
             seat.unfollow(room);
-            refuse(seat, room, true, reference, error);
+            if error.code.is_retryable() {
+                seat.put_off(room, self.limits.rooms_per_session_max);
+            }
+            refuse(seat, room, true, wish.reference, error);
         }
         result.is_ok()
     }
 
-    async fn catch_up_and_attach(&self, seat: &Arc<Seat>, live: &Arc<LiveRoom>, wish: Wish) -> Result<(), HubError> {
-        let Wish { room, from, reference, access } = wish;
-        let mut access = self.access_to_read(seat, room, access).await?;
+    /// The request is taken out of the wish once it is answered: what goes wrong later ends what was begun.
+    async fn catch_up_and_attach(
+        &self,
+        seat: &Arc<Seat>,
+        live: &Arc<LiveRoom>,
+        wish: &mut Wish,
+    ) -> Result<(), HubError> {
+        let (room, from) = (wish.room, wish.from);
+        let mut access = self.access_to_read(seat, room, wish.access.take()).await?;
         let first = self.begin(live, &access).await?;
         let mut at = match from {
             From::Parked(cursor) | From::Known(cursor) => cursor,
@@ -110,7 +119,7 @@ impl Inner {
         if !matches!(from, From::Parked(_)) {
             at.id = self.id_at(at, first).await?;
             let head = at.seq;
-            let frame = ServerFrame::Followed { reference, cursor: at };
+            let frame = ServerFrame::Followed { reference: wish.reference.take(), cursor: at };
             seat.push(Class::Answer, &frame, Some(Event::Followed { room, head }));
         }
         skip_hidden(seat, &access, &mut at);
@@ -220,6 +229,7 @@ impl Inner {
                 let entry = Arc::new(entry);
                 if entry.seq > at.seq.next() {
                     gap(seat, at.room, at.seq.next(), entry.seq.prev(), GapReason::Retention);
+                    *at = Cursor::new(at.room, entry.seq.prev(), None); // said once, also if the session is parked now
                 }
                 match seat.deliver(&entry_frame(&entry, &seat.encoding), *at) {
                     Push::Taken => *at = Cursor::new(at.room, entry.seq, Some(entry.id)),

@@ -37,6 +37,7 @@ impl Core {
             }
             Item::Request(reference, request) => self.request(reference, request).await,
             Item::Notice(notice) => self.notice(notice).await,
+            Item::Expelled(room) => self.expelled(room).await,
             Item::Unpark => {
                 let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
                 for (room, cursor) in seat.unpark() {
@@ -50,8 +51,19 @@ impl Core {
         let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
         // That the user left a room is said in the room's own log to those who follow it.
         if let Notice::Joined(room) = notice
-            && !seat.follows(room)
+            && seat.is_free_of(room)
         {
+            self.engine.follow(&seat, Wish::new(room, From::Joined)).await;
+        }
+    }
+
+    /// Follows a room that the session was just taken out of, if its user is a member again: the notice of that may
+    /// have come before the room passed the removal, and then it said nothing new.
+    async fn expelled(&self, room: RoomId) {
+        let Some(seat) = self.sender().and_then(|sender| sender.seat) else { return };
+        let access = self.engine.read_access(room, &seat.identity.user).await;
+        let is_gone = matches!(&access, Ok(access) if access.as_ref().is_none_or(|access| access.member.is_none()));
+        if !is_gone && seat.is_free_of(room) {
             self.engine.follow(&seat, Wish::new(room, From::Joined)).await;
         }
     }
@@ -200,8 +212,8 @@ impl Core {
         let person = engine.people.person(&who.user);
         let first = person.enter(engine.limits.sessions_per_user_max).ok_or(Code::TooMany)?;
         let number = engine.next_number();
-        let seat =
-            Seat::new(number, who.clone(), self.outbox.clone(), self.encoding.clone(), self.nudges(who.login.clone()));
+        self.live_by(&who.login);
+        let seat = Seat::new(number, who.clone(), self.outbox.clone(), self.encoding.clone(), self.nudges());
         if first {
             let (engine, user) = (engine.clone(), who.user.clone());
             tokio::spawn(async move { engine.came(&user).await });
@@ -239,9 +251,18 @@ impl Core {
     }
 
     async fn refresh(&self, sender: &Sender, reference: Option<u64>, token: &str) -> Result<(), HubError> {
+        let asked = self.engine.clock.now();
         let fresh = self.engine.authenticate(token).await?;
         if fresh.user != sender.who.user {
             return Err(HubError::new(Code::Denied, "a session cannot change its user"));
+        }
+        // First the login, then the look back: what revokes the login from now on ends the session by itself.
+        self.live_by(&fresh.login);
+        let inbox = self.engine.read_access(RoomId::inbox(&fresh.user), &fresh.user).await?;
+        let inbox = inbox.unwrap_or_else(|| super::reads::empty_inbox(&fresh.user));
+        if self.engine.was_revoked(&inbox, &fresh, asked).await? {
+            self.outbox.close(CloseCode::Revoked.into());
+            return Err(Code::Unauthenticated.into());
         }
         if let Some(seat) = &sender.seat {
             seat.prolong(fresh.expires);
@@ -253,7 +274,8 @@ impl Core {
 }
 
 impl Inner {
-    /// Tells whether the authentication was taken back between the upgrade and hello.
+    /// Tells whether the authentication was taken back while it was on its way to here: of this login, or after
+    /// `connected` of all.
     async fn was_revoked(&self, inbox: &Access, who: &Identity, connected: Timestamp) -> Result<bool, HubError> {
         let after = Seq::from_stored(inbox.as_of.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
         let recent = self.store.read(inbox.room.id, after, REVOCATIONS_LOOKED_AT).await;

@@ -11,6 +11,8 @@ mod check;
 mod commands;
 mod drain;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod greet;
 mod hint;
 mod hub;

@@ -81,6 +81,8 @@ pub(super) struct Core {
     /// Its number among the strangers, until it has said hello.
     stranger: u64,
     pub(super) order: Arc<Order>,
+    /// The login that this session lives by: the one it began with, or the latest that refreshed it.
+    login: Mutex<Arc<str>>,
     phase: Mutex<Phase>,
     desk: Mutex<Desk>,
     ended: AtomicBool,
@@ -122,6 +124,7 @@ pub(super) enum Item {
     Request(Option<u64>, Request),
     Notice(Notice),
     Unpark,
+    Expelled(RoomId),
 }
 
 impl Engine {
@@ -135,6 +138,7 @@ impl Engine {
             connected: self.inner().clock.now(),
             stranger: self.inner().next_number(),
             order: Arc::default(),
+            login: Mutex::new("".into()),
             phase: Mutex::new(Phase::New),
             desk: Mutex::default(),
             ended: AtomicBool::new(false),
@@ -326,14 +330,22 @@ impl Core {
         item
     }
 
+    /// Lets the session live by this login: it ends when the login is revoked.
+    pub(super) fn live_by(&self, login: &Arc<str>) {
+        self.login.lock().clone_from(login);
+    }
+
     /// Returns the function by which rooms reach this session. A revocation does not wait at the desk.
-    pub(super) fn nudges(self: &Arc<Self>, login: Arc<str>) -> Box<dyn Fn(Nudge) + Send + Sync> {
+    pub(super) fn nudges(self: &Arc<Self>) -> Box<dyn Fn(Nudge) + Send + Sync> {
         let core: Weak<Self> = Arc::downgrade(self);
         Box::new(move |nudge| {
             let Some(core) = core.upgrade() else { return };
             match nudge {
                 Nudge::Unpark => core.enqueue(Item::Unpark),
-                Nudge::Notice(notice) if notice.revokes(&login) => core.outbox.close(CloseCode::Revoked.into()),
+                Nudge::Expelled(room) => core.enqueue(Item::Expelled(room)),
+                Nudge::Notice(notice) if notice.revokes(&core.login.lock()) => {
+                    core.outbox.close(CloseCode::Revoked.into());
+                }
                 Nudge::Notice(notice) => core.enqueue(Item::Notice(notice)),
             }
         })

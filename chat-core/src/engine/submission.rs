@@ -1,6 +1,13 @@
 //! A draft on its way through a lane, and who waits for it.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 
@@ -140,6 +147,15 @@ struct OrderState {
     count: u64,
     /// The earliest refused draft of each room.
     held: HashMap<RoomId, (Key, u64)>,
+    /// The tries under way: as many as a session has requests.
+    under_way: Vec<UnderWay>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    room: RoomId,
+    number: u64,
+    overtaken: Weak<AtomicBool>,
 }
 
 /// Is a draft's place in its session's order.
@@ -149,22 +165,39 @@ pub(crate) struct Place {
     room: RoomId,
     key: Key,
     number: u64,
+    /// Whether an earlier draft was refused and has come again since: then the sender sends this one again, too, and
+    /// this try must neither be stored before that one nor hold anything up.
+    overtaken: Arc<AtomicBool>,
 }
 
 impl Order {
     /// Takes a draft that comes in: the one that was refused frees the room, any other has to wait for it.
     pub(crate) fn admit(self: &Arc<Self>, room: RoomId, key: Key) -> Result<Place, HubError> {
         let mut state = self.state.lock();
-        match state.held.get(&room) {
-            Some((first, _)) if *first == key => state.held.remove(&room),
+        match state.held.get(&room).copied() {
+            Some((first, refused)) if first == key => {
+                state.held.remove(&room);
+                state.overtake(room, refused);
+            }
             Some(_) => return Err(Code::Behind.into()),
             None if state.held.len() >= HELD_MAX => {
                 return Err(HubError::new(Code::TooMany, "refused messages to too many rooms wait to be sent again"));
             }
-            None => None,
-        };
+            None => {}
+        }
         state.count += 1;
-        Ok(Place { order: self.clone(), room, key, number: state.count })
+        let (number, overtaken) = (state.count, Arc::default());
+        state.under_way.retain(|other| other.overtaken.strong_count() > 0);
+        state.under_way.push(UnderWay { room, number, overtaken: Arc::downgrade(&overtaken) });
+        Ok(Place { order: self.clone(), room, key, number, overtaken })
+    }
+}
+
+impl OrderState {
+    /// Marks what came after a draft that is sent again now.
+    fn overtake(&self, room: RoomId, refused: u64) {
+        let later = self.under_way.iter().filter(|other| other.room == room && other.number > refused);
+        later.filter_map(|other| other.overtaken.upgrade()).for_each(|flag| flag.store(true, Ordering::Release));
     }
 }
 
@@ -172,6 +205,9 @@ impl Place {
     /// Notes that this draft has to come again first, unless an earlier one has to.
     pub(crate) fn hold(&self) {
         let mut state = self.order.state.lock();
+        if self.overtaken.load(Ordering::Acquire) {
+            return;
+        }
         let held = state.held.entry(self.room).or_insert((self.key, self.number));
         if self.number < held.1 {
             *held = (self.key, self.number);
@@ -180,7 +216,9 @@ impl Place {
 
     /// Tells whether an earlier draft to the same room was refused since this one came in.
     pub(crate) fn is_behind(&self) -> bool {
-        self.order.state.lock().held.get(&self.room).is_some_and(|(_, refused)| *refused < self.number)
+        let state = self.order.state.lock();
+        let waits = state.held.get(&self.room).is_some_and(|(_, refused)| *refused < self.number);
+        waits || self.overtaken.load(Ordering::Acquire)
     }
 }
 
@@ -214,6 +252,22 @@ mod tests {
         first.hold();
         assert_eq!(order.admit(room, key(2)).unwrap_err().code, Code::Behind);
         order.admit(room, key(1)).unwrap();
+    }
+
+    #[test]
+    fn a_try_that_waits_while_an_earlier_draft_comes_again_is_behind_it_and_holds_nothing_up() {
+        let (order, room) = (Arc::new(Order::default()), RoomId::named("r"));
+        let [zeroth, first, second] = [0, 1, 2].map(|number| order.admit(room, key(number)).unwrap());
+        first.hold();
+        let first_again = order.admit(room, key(1)).unwrap();
+        assert!(second.is_behind(), "it would be stored before the first");
+        second.hold();
+        assert!(!first_again.is_behind(), "the first would wait for the second");
+        assert!(!zeroth.is_behind());
+        let second_again = order.admit(room, key(2)).unwrap();
+        assert!(!second_again.is_behind());
+        zeroth.hold();
+        assert!(first_again.is_behind() && second_again.is_behind());
     }
 
     #[test]

@@ -299,6 +299,7 @@ impl LiveRoom {
                     subscriber.seat.unfollow(self.id);
                     let frame = ServerFrame::Unfollowed { reference: None, room: self.id, why };
                     subscriber.seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room: self.id, why }));
+                    subscriber.seat.expelled(self.id);
                 }
                 stays
             });

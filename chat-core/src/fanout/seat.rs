@@ -1,6 +1,10 @@
 //! One session's place in the rooms it follows.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -31,6 +35,8 @@ pub(crate) enum Nudge {
     Notice(Notice),
     /// A room has parked the session although its outbox has room.
     Unpark,
+    /// A room has detached the session, since its user was removed; they may be a member again by now.
+    Expelled(RoomId),
 }
 
 #[derive(Default)]
@@ -41,6 +47,8 @@ struct Places {
     follows: BTreeMap<RoomId, Lease>,
     /// Where it stopped in rooms whose entries its full outbox did not take.
     parked: BTreeMap<RoomId, Cursor>,
+    /// Rooms that were refused for now, as many as may be followed: the client asks for them again, from where it is.
+    put_off: BTreeSet<RoomId>,
 }
 
 impl Seat {
@@ -127,6 +135,7 @@ impl Seat {
         if places.follows.len() >= max {
             return Followed::TooMany;
         }
+        places.put_off.remove(&lease.room().id());
         places.follows.insert(lease.room().id(), lease);
         Followed::New
     }
@@ -143,6 +152,25 @@ impl Seat {
 
     pub(crate) fn follows(&self, room: RoomId) -> bool {
         self.places.lock().follows.contains_key(&room)
+    }
+
+    /// Notes that a room was refused for now, unless `max` rooms were.
+    pub(crate) fn put_off(&self, room: RoomId, max: usize) {
+        let mut places = self.places.lock();
+        if places.put_off.len() < max {
+            places.put_off.insert(room);
+        }
+    }
+
+    /// Tells whether the session neither follows a room nor is about to ask for it again.
+    pub(crate) fn is_free_of(&self, room: RoomId) -> bool {
+        let places = self.places.lock();
+        !places.follows.contains_key(&room) && !places.put_off.contains(&room)
+    }
+
+    /// Lets the session look whether its user is a member again.
+    pub(crate) fn expelled(&self, room: RoomId) {
+        (self.nudges)(Nudge::Expelled(room));
     }
 
     /// Ends all following for good; the leases are the caller's to drop.

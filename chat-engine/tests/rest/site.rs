@@ -11,7 +11,10 @@ use chat_engine::{Chat, ChatBuilder, Identity, Key, Members, RoomId, UserId};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::http::{Reply, exchange};
+use crate::{
+    description,
+    http::{Reply, exchange},
+};
 
 /// Where the chat is: under a parameter of the host's own.
 pub(crate) const BASE: &str = "/tenants/7/chat";
@@ -72,12 +75,14 @@ impl Site {
         self.send(method, path, &format!("x-user: {user}\r\ncontent-type: application/json\r\n"), body.as_deref()).await
     }
 
-    /// Sends a request with exactly these headers.
+    /// Sends a request with exactly these headers. The answer has to be one that is described.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &str, body: Option<&str>) -> Reply {
         let length = body.map(|body| format!("content-length: {}\r\n", body.len())).unwrap_or_default();
         let body = body.unwrap_or_default();
         let head = format!("{method} {BASE}{path} HTTP/1.1\r\nhost: chat.example\r\nconnection: close\r\n");
-        exchange(self.address, &format!("{head}{headers}{length}\r\n{body}")).await
+        let reply = exchange(self.address, &format!("{head}{headers}{length}\r\n{body}")).await;
+        description::check(method, path, &reply);
+        reply
     }
 
     pub(crate) async fn get(&self, user: &str, path: &str) -> Reply {

@@ -69,14 +69,14 @@ CREATE TABLE {p}marks (
 
 -- Appends drafts that change nothing but their own log, in one round trip. Each array has one element per draft, a share's
 -- drafts follow each other, and all of a share have the same guard (NULL: only ask). Answers per draft:
---   0 stored at `seqs`, 1 duplicate of `seqs` and `found`, 2 conflict, 3 stale since `seqs`, 4 missing, 6 too old.
+--   0 stored at `seqs`, 1 duplicate of `seqs` and `stored_ids`, 2 conflict, 3 stale since `seqs`, 4 missing, 6 too old.
 -- The rules are those of `Standing::judge` in chat-core.
 --
 -- The COMMIT at the end is also a guard: inside somebody's open transaction the call fails with 2D000 and stores nothing.
 CREATE PROCEDURE {p}append(
     rooms bytea[], guards bigint[], ids bytea[], keys bytea[], key_times bigint[], authors text[], names text[],
     hashes bytea[], messages smallint[], bodies text[], ats bigint[], sent_ats bigint[],
-    INOUT outcomes smallint[], INOUT seqs bigint[], INOUT found bytea[]
+    INOUT outcomes smallint[], INOUT seqs bigint[], INOUT stored_ids bytea[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
     -- In the order of ids, so that two callers never wait for each other. What follows are later statements: they see what
@@ -84,7 +84,7 @@ BEGIN
     PERFORM 1 FROM {p}rooms AS r WHERE r.id = ANY (rooms) ORDER BY r.id FOR UPDATE;
 
     INSERT INTO {p}users AS u (id, name)
-    SELECT DISTINCT ON (d.author) d.author, d.name
+    SELECT DISTINCT ON (d.author COLLATE "C") d.author, d.name
     FROM unnest(rooms, guards, authors, names) WITH ORDINALITY AS d (room, guard, author, name, n)
     JOIN {p}rooms AS r ON r.id = d.room AND r.guard <= d.guard
     LEFT JOIN {p}users AS k ON k.id = d.author
@@ -126,14 +126,14 @@ BEGIN
               FROM numbered WHERE outcome = 0 GROUP BY num) AS s
         WHERE r.num = s.num
     ), answered AS (
-        SELECT n, outcome, coalesce(old_id, first_id) AS found, CASE
+        SELECT n, outcome, coalesce(old_id, first_id) AS stored_id, CASE
             WHEN outcome = 3 THEN coalesce(standing, 0)
             ELSE coalesce(old_seq, first_value(seq) OVER (PARTITION BY room, author, key ORDER BY n), 0)
         END AS seq
         FROM numbered
     )
-    SELECT array_agg(a.outcome ORDER BY a.n), array_agg(a.seq ORDER BY a.n), array_agg(a.found ORDER BY a.n)
-    INTO outcomes, seqs, found FROM answered AS a;
+    SELECT array_agg(a.outcome ORDER BY a.n), array_agg(a.seq ORDER BY a.n), array_agg(a.stored_id ORDER BY a.n)
+    INTO outcomes, seqs, stored_ids FROM answered AS a;
 
     COMMIT;
 END $$;

@@ -7,7 +7,9 @@ mod common;
 mod cut;
 mod fake;
 mod proxy;
+mod script;
 mod scripted;
+mod vectors;
 
 use std::{sync::Arc, time::Duration};
 

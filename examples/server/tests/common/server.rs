@@ -1,8 +1,11 @@
-//! Starts the binary and talks to it.
+//! Starts the binary and talks to it: for all tests that see the server from outside.
+#![allow(dead_code)] // no folder of tests needs all of it
 
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
+    net::IpAddr,
+    ops::Deref,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -19,10 +22,16 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// Is a running server; dropping it kills it.
 pub(crate) struct Server {
     child: Child,
-    pub(crate) url: String,
-    pub(crate) admin: String,
+    site: Site,
     pub(crate) folder: TempDir,
     flags: Vec<String>,
+}
+
+/// Is where a server is, as one client sees it.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) url: String,
+    pub(crate) admin: String,
     client: Client,
 }
 
@@ -41,8 +50,11 @@ impl Answer {
 
     /// Returns the number and the name of an error.
     pub(crate) fn error(&self) -> (u16, u64, String) {
-        let error = &self.json()["error"];
-        assert!(error["message"].is_string() && error["retryable"].is_boolean(), "{self:?}");
+        let error = &self.json();
+        assert!(
+            error["type"] == "error" && error["message"].is_string() && error["retryable"].is_boolean(),
+            "{self:?}"
+        );
         (self.status.as_u16(), error["code"].as_u64().unwrap(), error["name"].as_str().unwrap().to_owned())
     }
 }
@@ -58,6 +70,8 @@ pub(crate) fn binary() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHAT_")) {
         command.env_remove(name);
     }
+    // Else glibc keeps the 19 MiB of each password hash for later, where growth of anything else is hidden.
+    command.env("MALLOC_MMAP_THRESHOLD_", "131072");
     command
 }
 
@@ -67,8 +81,13 @@ pub(crate) fn run(flags: &[&str]) -> Output {
 }
 
 pub(crate) fn client() -> Client {
+    client_at(None)
+}
+
+fn client_at(address: Option<IpAddr>) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().redirect(redirect::Policy::none()).no_proxy().tls_certs_only([]).build().unwrap()
+    let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().tls_certs_only([]);
+    client.local_address(address).build().unwrap()
 }
 
 impl Server {
@@ -79,18 +98,22 @@ impl Server {
     pub(crate) fn start_in(folder: TempDir, flags: &[&str]) -> Self {
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let (child, url, admin) = spawn(&folder, &flags);
-        Self { child, url, admin, folder, flags, client: client() }
+        Self { child, site: Site { url, admin, client: client() }, folder, flags }
     }
 
     /// Kills the process as a power cut would, and starts another one on the same files.
     pub(crate) fn crash_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        (self.child, self.url, self.admin) = spawn(&self.folder, &self.flags);
+        (self.child, self.site.url, self.site.admin) = spawn(&self.folder, &self.flags);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let done = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
         assert!(done.success());
     }
 
@@ -110,6 +133,13 @@ impl Server {
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
+}
+
+impl Site {
+    /// Returns the same server for a client at another address of this machine: limits per address count anew.
+    pub(crate) fn seen_from(&self, address: IpAddr) -> Self {
+        Self { client: client_at(Some(address)), ..self.clone() }
+    }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
@@ -124,7 +154,12 @@ impl Server {
     }
 
     pub(crate) async fn operator(&self, path: &str) -> Answer {
-        send(self.client.get(format!("{}{path}", self.admin))).await
+        send(self.operate(Method::GET, path)).await
+    }
+
+    /// A request to the operators' listener.
+    pub(crate) fn operate(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.admin))
     }
 
     pub(crate) async fn register(&self, user: &str) -> Answer {
@@ -160,6 +195,14 @@ impl Server {
 
     pub(crate) async fn post_as(&self, token: &str, path: &str, body: Value) -> Answer {
         send(with_json(self.request(Method::POST, path).bearer_auth(token), body)).await
+    }
+}
+
+impl Deref for Server {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
     }
 }
 

@@ -1,11 +1,11 @@
-//! The browser client, served from the binary.
+//! What is served from the binary to everybody: the browser client, and the description of the routes.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-/// Is a file of the client. Public: it holds nothing of anybody's.
+/// Is such a file. Public: it holds nothing of anybody's.
 struct File {
     text: &'static str,
     mime: &'static str,
@@ -14,6 +14,7 @@ struct File {
 const SCRIPT: File = File { text: include_str!("../../client/chat.js"), mime: "text/javascript; charset=utf-8" };
 const TYPES: File =
     File { text: include_str!("../../client/chat.d.ts"), mime: "application/typescript; charset=utf-8" };
+const DESCRIPTION: File = File { text: include_str!("../../openapi.json"), mime: "application/json" };
 
 /// `GET /client.js`: the client as a module.
 pub(super) async fn script(headers: HeaderMap) -> Response {
@@ -23,6 +24,11 @@ pub(super) async fn script(headers: HeaderMap) -> Response {
 /// `GET /client.d.ts`: its types.
 pub(super) async fn types(headers: HeaderMap) -> Response {
     TYPES.respond(&headers)
+}
+
+/// `GET /openapi.json`: these routes as OpenAPI 3.1.
+pub(super) async fn description(headers: HeaderMap) -> Response {
+    DESCRIPTION.respond(&headers)
 }
 
 impl File {

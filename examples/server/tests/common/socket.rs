@@ -1,4 +1,5 @@
 //! A WebSocket of somebody who is logged in.
+#![allow(dead_code)] // no folder of tests needs all of it
 
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request, protocol::CloseFrame},
 };
 
-use crate::server::{PATIENCE, Server, key};
+use crate::server::{PATIENCE, Site, key};
 
 pub(crate) struct Socket<S = MaybeTlsStream<TcpStream>>(WebSocketStream<S>);
 
 impl Socket {
     /// Connects and says hello.
-    pub(crate) async fn open(server: &Server, token: &str) -> Self {
+    pub(crate) async fn open(server: &Site, token: &str) -> Self {
         let mut socket = Self::try_open(server, &[("authorization", &format!("Bearer {token}"))]).await.unwrap();
         socket.say(json!({ "type": "hello", "ref": 1 })).await;
         socket.hear("welcome").await;
@@ -28,7 +29,7 @@ impl Socket {
     }
 
     /// Connects with these headers, or returns the status that refused it.
-    pub(crate) async fn try_open(server: &Server, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+    pub(crate) async fn try_open(server: &Site, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         match connect_async(request(server, headers)).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(Error::Http(answer)) => Err(answer.status().as_u16()),
@@ -39,7 +40,7 @@ impl Socket {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Says hello over a connection that is made already.
-    pub(crate) async fn over(stream: S, server: &Server, token: &str) -> Self {
+    pub(crate) async fn over(stream: S, server: &Site, token: &str) -> Self {
         let request = request(server, &[("authorization", &format!("Bearer {token}"))]);
         let mut socket = Self(client_async(request, stream).await.unwrap().0);
         socket.say(json!({ "type": "hello", "ref": 1 })).await;
@@ -60,17 +61,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Returns the next frame of this type and forgets those before it.
     pub(crate) async fn hear(&mut self, kind: &str) -> Value {
         loop {
-            match self.next(PATIENCE).await.unwrap_or_else(|| panic!("no {kind}")) {
-                Message::Text(text) => {
-                    let frame: Value = serde_json::from_str(&text).unwrap();
-                    if frame["type"] == kind {
-                        return frame;
-                    }
-                }
-                Message::Close(why) => panic!("closed instead of {kind}: {why:?}"),
+            let frame = self.hear_any(kind).await;
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// Returns the next frame; `wanted` says what is waited for, should none come.
+    pub(crate) async fn hear_any(&mut self, wanted: &str) -> Value {
+        loop {
+            match self.next(PATIENCE).await.unwrap_or_else(|| panic!("no {wanted}")) {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(why) => panic!("closed instead of {wanted}: {why:?}"),
                 _ => {}
             }
         }
+    }
+
+    /// Waits until this room is received: what is posted from now on arrives.
+    pub(crate) async fn hear_followed(&mut self, room: &str) {
+        while self.hear("followed").await["room"] != *room {}
     }
 
     /// Returns the next entry that says something.
@@ -117,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 }
 
-fn request(server: &Server, headers: &[(&'static str, &str)]) -> Request {
+fn request(server: &Site, headers: &[(&'static str, &str)]) -> Request {
     let url = format!("{}/chat/ws", server.url.replacen("http", "ws", 1));
     let mut request = url.into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", "chat.v1.json".parse().unwrap());

@@ -1,5 +1,4 @@
-//! Holds `docs/protocol.md` against the code: what the page says is what the protocol takes and gives.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! The page: it shows every type, code and close code, and its examples are what the code reads and writes.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +8,7 @@ use chat_core::{
 };
 use serde_json::Value;
 
-const PAGE: &str = include_str!("../../docs/protocol.md");
-
-/// Returns the lines of all code blocks of one kind, such as `json client`.
-fn examples(kind: &str) -> Vec<&'static str> {
-    let opening = format!("```{kind}\n");
-    let blocks = PAGE.split(opening.as_str()).skip(1);
-    blocks.flat_map(|rest| rest.split("```").next().unwrap().lines()).collect()
-}
+use crate::{PAGE, examples};
 
 fn types(kind: &str) -> BTreeSet<String> {
     let parsed = examples(kind).into_iter().map(|line| serde_json::from_str::<Value>(line).expect(line));

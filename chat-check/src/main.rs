@@ -1,0 +1,2 @@
+//! `chat-check`: see `chat-check --help`, and `docs/reliability.md`.
+fn main() {}
