@@ -34,6 +34,8 @@ pub mod fuzzing;
 mod listing;
 mod log;
 mod migrate;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -77,6 +79,8 @@ impl SqlStore {
             "sqlite" => Ok(Self(Arc::new(backend::Opened(sqlite::Sqlite::connect(&config).await?)))),
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => Ok(Self(Arc::new(backend::Opened(postgres::Postgres::open(&config).await?)))),
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => Ok(Self(Arc::new(backend::Opened(mysql::MySql::open(&config).await?)))),
             scheme => {
                 let what = format!("open a database by `{scheme}:`, for which this program is not built");
                 Err(StoreError::new(StoreErrorKind::Unsupported, what))

@@ -37,7 +37,7 @@ impl Sqlite {
         let prefix = Prefix::new(&config.namespace, Dialect::Sqlite)?;
         let options = open::options(config)?;
         let mut connection = open::connect(&options, config.busy_timeout).await?;
-        open::prepare(&mut connection, &prefix, config.migrate).await?;
+        open::prepare(&mut connection, &prefix, config).await?;
         let readers = open::readers(&options, config.readers).await?;
 
         let (work, jobs) = mpsc::channel(WAITING_MAX);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chat_core::{StoreError, StoreErrorKind};
+use chat_core::StoreError;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Dialect, SqlConfig,
+    durable::{self, Unsafe},
     error::{during, is_contended},
     prefix::Prefix,
 };
@@ -73,18 +74,19 @@ pub(super) async fn readers(options: &SqliteConnectOptions, count: u32) -> Resul
 pub(super) async fn prepare(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
-    migrate: bool,
+    config: &SqlConfig,
 ) -> Result<(), StoreError> {
     let journal: String = pragma(connection, "PRAGMA journal_mode").await?;
     let synchronous: i64 = pragma(connection, "PRAGMA synchronous").await?;
-    match (journal.as_str(), synchronous) {
-        ("wal", 2..) | ("memory", _) => {}
-        _ => {
-            let refused = format!("keep commits safe with journal mode {journal} and synchronous {synchronous}");
-            return Err(StoreError::new(StoreErrorKind::Unsupported, refused));
-        }
+    let mut found = Vec::new();
+    if !matches!(journal.as_str(), "wal" | "memory") {
+        found.push(Unsafe { setting: "journal_mode".into(), value: journal.clone(), wanted: "wal" });
     }
-    if migrate {
+    if journal != "memory" && synchronous < 2 {
+        found.push(Unsafe { setting: "synchronous".into(), value: synchronous.to_string(), wanted: "2" });
+    }
+    durable::check(&found, config.accept_unsafe)?;
+    if config.migrate {
         bring_up_to_date(connection, prefix).await
     } else {
         Dialect::Sqlite.check(version(connection, prefix).await?)

@@ -12,7 +12,7 @@ async fn no_statement_walks_through_a_table() {
     let (config, prefix) = (SqlConfig::new("sqlite::memory:"), Prefix::new("chat_", Dialect::Sqlite).unwrap());
     let options = open::options(&config).unwrap();
     let mut connection = open::connect(&options, config.busy_timeout).await.unwrap();
-    open::prepare(&mut connection, &prefix, true).await.unwrap();
+    open::prepare(&mut connection, &prefix, &config).await.unwrap();
     let own = SqliteConnection::STATEMENTS.all();
     let statements = [&own, append::STATEMENTS, project::STATEMENTS, read::STATEMENTS, listing::STATEMENTS].concat();
     for statement in statements {

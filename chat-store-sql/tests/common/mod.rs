@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection};
 static PLACES: AtomicU32 = AtomicU32::new(0);
 
 /// Is a schema (PostgreSQL) or a database (MySQL) of a test's own; dropped with all that is in it.
-pub struct Place {
+pub(crate) struct Place {
     server: Server,
     /// The server's own URL, by which the place is made and removed.
     root: String,
@@ -32,11 +32,11 @@ fn url(variable: &str) -> String {
 }
 
 impl Place {
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         Self::make(Server::Postgres, url("CHAT_TEST_POSTGRES")).await
     }
 
-    pub async fn mysql() -> Self {
+    pub(crate) async fn mysql() -> Self {
         Self::make(Server::MySql, url("CHAT_TEST_MYSQL")).await
     }
 
@@ -51,7 +51,7 @@ impl Place {
     }
 
     /// Returns the URL of the place.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self.server {
             Server::Postgres => format!("{}?schema={}", self.root, self.name),
             Server::MySql => {
@@ -61,20 +61,20 @@ impl Place {
         }
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub fn config(&self) -> SqlConfig {
+    pub(crate) fn config(&self) -> SqlConfig {
         SqlConfig::new(self.url())
     }
 
-    pub async fn open(&self) -> SqlStore {
+    pub(crate) async fn open(&self) -> SqlStore {
         SqlStore::connect(self.config()).await.expect("a store")
     }
 
     /// Opens the store of a conformance case, together with the place that must outlive it.
-    pub async fn with_store(self) -> (SqlStore, Self) {
+    pub(crate) async fn with_store(self) -> (SqlStore, Self) {
         (self.open().await, self)
     }
 
@@ -83,7 +83,7 @@ impl Place {
     }
 
     /// Runs statements in this place.
-    pub async fn run(&self, script: &str) {
+    pub(crate) async fn run(&self, script: &str) {
         run(self.server, &self.root_here(), &self.here(script)).await;
     }
 
