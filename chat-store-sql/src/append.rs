@@ -104,11 +104,7 @@ async fn look<'a, C: Connection>(db: &mut Db<'_, C>, calls: &[&'a Vec<Append>]) 
     Ok(logs)
 }
 
-async fn insert<C: Connection>(
-    db: &mut Db<'_, C>,
-    entries: &[Entry],
-    hashes: &[BodyHash],
-) -> Result<(), StoreError> {
+async fn insert<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry], hashes: &[BodyHash]) -> Result<(), StoreError> {
     let rows = entries.iter().zip(hashes).map(|(entry, hash)| {
         let edits = if let Body::Edit(edit) = &entry.body { Some(edit.target) } else { None };
         (

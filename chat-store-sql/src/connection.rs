@@ -64,12 +64,7 @@ impl<C: Connection> Db<'_, C> {
         self.connection.execute(self.prefix.fill(sql), args).await.map_err(during(what))
     }
 
-    pub(crate) async fn fetch<T>(
-        &mut self,
-        what: &str,
-        sql: &'static str,
-        args: Vec<Arg>,
-    ) -> Result<Vec<T>, StoreError>
+    pub(crate) async fn fetch<T>(&mut self, what: &str, sql: &'static str, args: Vec<Arg>) -> Result<Vec<T>, StoreError>
     where
         C: Fetch<T>,
     {

@@ -43,10 +43,7 @@ const BLANK_EDITS: &str = "
     WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND edits = ?2";
 
 /// Makes sure that the people and rooms exist which the entries are about.
-pub(crate) async fn prepare<C: Connection>(
-    db: &mut Db<'_, C>,
-    entries: &[Entry],
-) -> Result<(), StoreError> {
+pub(crate) async fn prepare<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
     let mut people: BTreeMap<UserId, Option<&str>> = BTreeMap::new();
     for entry in entries {
         for change in changes(entry) {
@@ -64,10 +61,7 @@ pub(crate) async fn prepare<C: Connection>(
 }
 
 /// Moves the rooms to their new heads and does what the entries say.
-pub(crate) async fn apply<C: Connection>(
-    db: &mut Db<'_, C>,
-    entries: &[Entry],
-) -> Result<(), StoreError> {
+pub(crate) async fn apply<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
     advance(db, entries).await?;
     for entry in entries {
         let mut joined = Vec::new();
@@ -85,10 +79,7 @@ pub(crate) async fn apply<C: Connection>(
 }
 
 /// Applies entries of logs that are kept elsewhere; what is applied already is passed over.
-pub(crate) async fn project<C: Connection>(
-    db: &mut Db<'_, C>,
-    entries: &[Entry],
-) -> Result<(), StoreError> {
+pub(crate) async fn project<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
     lock(db, entries.iter().map(|entry| entry.room).collect()).await?;
     let rooms = array(entries.iter().map(|entry| hex(entry.room.as_bytes())))?;
     let rows: Vec<HeadRow> = db.fetch("look up what is projected", C::STATEMENTS.heads, args![rooms]).await?;
@@ -122,20 +113,13 @@ pub(crate) async fn mark<C: Connection>(
     Ok(())
 }
 
-async fn see<C: Connection>(
-    db: &mut Db<'_, C>,
-    people: &BTreeMap<UserId, Option<&str>>,
-) -> Result<(), StoreError> {
+async fn see<C: Connection>(db: &mut Db<'_, C>, people: &BTreeMap<UserId, Option<&str>>) -> Result<(), StoreError> {
     let people = array(people.iter().map(|(user, name)| (user, name.map(display_name))))?;
     db.execute("learn names", C::STATEMENTS.see, args![people]).await?;
     Ok(())
 }
 
-async fn create<C: Connection>(
-    db: &mut Db<'_, C>,
-    entry: &Entry,
-    record: &RoomRecord,
-) -> Result<(), StoreError> {
+async fn create<C: Connection>(db: &mut Db<'_, C>, entry: &Entry, record: &RoomRecord) -> Result<(), StoreError> {
     let (id, visibility) = (entry.id.as_bytes().to_vec(), word(record.visibility));
     let args = args![entry.room, id, entry.at.0, text(record)?, visibility];
     db.execute("create a room", C::STATEMENTS.create, args).await?;

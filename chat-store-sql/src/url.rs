@@ -23,7 +23,11 @@ mod tests {
         let table = [
             ("postgres://h/d", "postgres://h/d", None),
             ("postgres://h/d?schema=chat", "postgres://h/d", Some("chat")),
-            ("postgres://h/d?sslmode=require&schema=chat&port=1", "postgres://h/d?sslmode=require&port=1", Some("chat")),
+            (
+                "postgres://h/d?sslmode=require&schema=chat&port=1",
+                "postgres://h/d?sslmode=require&port=1",
+                Some("chat"),
+            ),
         ];
         for (url, left, schema) in table {
             assert_eq!(without(url, "schema"), (left.to_owned(), schema.map(str::to_owned)));

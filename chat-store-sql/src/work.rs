@@ -29,7 +29,10 @@ impl Work {
     }
 
     /// Does several works, all appends together.
-    pub(crate) async fn carry_out<C: Connection>(works: &[Self], db: &mut Db<'_, C>) -> Result<Vec<Answer>, StoreError> {
+    pub(crate) async fn carry_out<C: Connection>(
+        works: &[Self],
+        db: &mut Db<'_, C>,
+    ) -> Result<Vec<Answer>, StoreError> {
         let batches: Vec<_> = works.iter().filter_map(Self::batch).collect();
         let mut appended = append(db, &batches).await?.into_iter();
         let mut answers = Vec::with_capacity(works.len());

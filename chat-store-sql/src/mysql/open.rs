@@ -85,7 +85,8 @@ async fn bring_up_to_date(connection: &mut MySqlConnection, prefix: &Prefix) -> 
 /// Returns the version of the schema; 0 when there is none.
 async fn version(connection: &mut MySqlConnection, prefix: &Prefix) -> Result<i64, StoreError> {
     let what = "read the version of the schema";
-    let exists = "SELECT count(*), 0 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?1";
+    let exists =
+        "SELECT count(*), 0 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?1";
     let table = vec![prefix.name("{p}schema").into()];
     let exists: Vec<(i64, i64)> = connection.fetch(exists.to_owned(), table).await.map_err(during(what))?;
     if exists != [(1, 0)] {

@@ -92,7 +92,11 @@ impl Place {
     }
 
     fn here(&self, script: &str) -> String {
-        if self.server == Server::MySql { script.to_owned() } else { format!("SET search_path TO {}; {script}", self.name) }
+        if self.server == Server::MySql {
+            script.to_owned()
+        } else {
+            format!("SET search_path TO {}; {script}", self.name)
+        }
     }
 }
 
