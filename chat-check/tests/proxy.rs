@@ -207,7 +207,10 @@ impl Watch for Censor {
 async fn a_watcher_sees_what_is_said_and_cuts_before_it_arrives() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let watcher = { let heard = heard.clone(); Arc::new(move || Box::new(Censor(heard.clone())) as Box<dyn Watch>) };
+    let watcher = {
+        let heard = heard.clone();
+        Arc::new(move || Box::new(Censor(heard.clone())) as Box<dyn Watch>)
+    };
     let proxy = Proxy::watched(listener.local_addr().unwrap(), watcher).await.unwrap();
     let (mut client, mut server) = connect(&proxy, &listener).await;
     say(&mut server, "ack").await;

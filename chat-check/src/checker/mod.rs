@@ -21,11 +21,11 @@ mod summary;
 
 use std::collections::BTreeMap;
 
+use self::{finding::Findings, links::Links, members::Members, room::Room};
 pub use self::{
     finding::{Promise, Violation},
     summary::Summary,
 };
-use self::{finding::Findings, links::Links, members::Members, room::Room};
 use crate::history::{Event, Record};
 
 /// Is what a history shows.

@@ -74,7 +74,12 @@ fn acks_are_stored(room: &Room<'_>, findings: &mut Findings) {
         };
         if ack.seq > room.trimmed() && rows.get(&ack.seq).filter(|row| same(row)).is_none() {
             let lines: Vec<_> = sent.map(|(at, _)| *at).into_iter().chain([*at]).collect();
-            let what = format!("{} was acknowledged at {}, where the log has {}", ack.key, ack.seq, rows.get(&ack.seq).map_or("nothing", |row| &row.key));
+            let what = format!(
+                "{} was acknowledged at {}, where the log has {}",
+                ack.key,
+                ack.seq,
+                rows.get(&ack.seq).map_or("nothing", |row| &row.key)
+            );
             add(room, findings, P1, &lines, what);
         }
     }
@@ -89,7 +94,13 @@ fn keys_are_stored_once(room: &Room<'_>, findings: &mut Findings) {
     let mut stored = HashMap::<DraftId<'_>, &Row>::new();
     for row in room.rows() {
         if let Some(first) = stored.insert((&row.user, &row.key), row) {
-            add(room, findings, P2, &[], format!("{} of {} is stored at {} and {}", row.key, row.user, first.seq, row.seq));
+            add(
+                room,
+                findings,
+                P2,
+                &[],
+                format!("{} of {} is stored at {} and {}", row.key, row.user, first.seq, row.seq),
+            );
         }
     }
     let mut acked = HashMap::new();
@@ -114,11 +125,23 @@ fn rows_were_sent(room: &Room<'_>, members: &Members<'_>, findings: &mut Finding
             add(room, findings, P6, &[], format!("nobody sent {}, which is stored at {}", row.key, row.seq));
         } else if sent.iter().all(|(_, sent)| sent.hash != row.hash) {
             let lines: Vec<_> = sent.iter().map(|(at, _)| *at).take(1).collect();
-            add(room, findings, P6, &lines, format!("{} is stored at {} with a body that nobody sent", row.key, row.seq));
+            add(
+                room,
+                findings,
+                P6,
+                &lines,
+                format!("{} is stored at {} with a body that nobody sent", row.key, row.seq),
+            );
         }
         if !members.may_send(&row.user, row.seq) {
             let lines: Vec<_> = sent.iter().map(|(at, _)| *at).take(1).collect();
-            add(room, findings, P12, &lines, format!("{} was no member at {}, and yet that is theirs", row.user, row.seq));
+            add(
+                room,
+                findings,
+                P12,
+                &lines,
+                format!("{} was no member at {}, and yet that is theirs", row.user, row.seq),
+            );
         }
     }
 }
@@ -140,7 +163,13 @@ fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
                 }
             }
             (code, Some(row)) => {
-                add(room, findings, P6, &[*at], format!("{} was refused as {code} and is stored at {}", nack.key, row.seq));
+                add(
+                    room,
+                    findings,
+                    P6,
+                    &[*at],
+                    format!("{} was refused as {code} and is stored at {}", nack.key, row.seq),
+                );
             }
         }
     }

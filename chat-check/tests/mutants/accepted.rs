@@ -5,8 +5,8 @@ use chat_check::history::Change;
 use crate::{
     accepts,
     clean::{
-        ack, asked, close, exit, fault, gap, history, info, log, member, nack, put_after, read, recv, remove, reset, row,
-        rows, send, sub, unsub,
+        ack, asked, close, exit, fault, gap, history, info, log, member, nack, put_after, read, recv, remove, reset,
+        row, rows, send, sub, unsub,
     },
 };
 
@@ -81,6 +81,20 @@ fn a_gap_for_what_came_before_joining_is_explained() {
 }
 
 #[test]
+fn a_gap_up_to_joining_again_hides_an_earlier_membership_too() {
+    let mut events = history();
+    // Eve is away from her first entry on: she was a member then, is removed, and is let in again.
+    let place = events.len() - 1;
+    let again = [send("a1", 9), ack("a1", 9), member("eve", Change::In, 9), recv("a1", 9), recv("b1", 9)];
+    events.splice(place..place, again.into_iter().chain([gap("e1", 6, 8, "not_visible"), recv("e1", 9)]));
+    for gone in [recv("e1", 6), unsub("e1"), send("e1", 9), nack("e1", 9, "not_found")] {
+        remove(&mut events, &gone);
+    }
+    rows(&mut events).push(row("ann", 9));
+    assert_eq!(accepts(events).summary.gaps_explained, 1);
+}
+
+#[test]
 fn a_reset_after_a_log_was_put_back_is_explained() {
     let mut events = history();
     let end = events.len() - 1;
@@ -99,10 +113,7 @@ fn a_refusal_as_too_old_says_nothing_about_storage() {
 fn a_draft_that_leaves_the_room_may_end_its_authors_membership() {
     let mut events = history();
     let end = events.len() - 1;
-    events.splice(
-        end..end,
-        [send("b1", 9), ack("b1", 9), member("bob", Change::Out, 9), unsub("b1"), recv("a1", 9)],
-    );
+    events.splice(end..end, [send("b1", 9), ack("b1", 9), member("bob", Change::Out, 9), unsub("b1"), recv("a1", 9)]);
     remove(&mut events, &send("e1", 9));
     remove(&mut events, &nack("e1", 9, "not_found"));
     rows(&mut events).push(row("bob", 9));

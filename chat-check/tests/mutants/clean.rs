@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use chat_check::history::{
-    Acked, Answered, Asked, Change, Closed, Ended, Event, Fault, Followed, How, HungUp, Log, Membership, Missing, OnWire,
-    Part, Received, Refused, Restarted, Row, Sent, Unfollowed, Unknown,
+    Acked, Answered, Asked, Change, Closed, Ended, Event, Fault, Followed, How, HungUp, Log, Membership, Missing,
+    OnWire, Part, Received, Refused, Restarted, Row, Sent, Unfollowed, Unknown,
 };
 
 const ROOM: &str = "tea";

@@ -6,6 +6,7 @@
 mod room;
 mod schema;
 mod sharing;
+mod statements;
 
 use chat_store_sql::SqlStore;
 use tempfile::TempDir;
