@@ -75,6 +75,8 @@ pub enum Event {
     Answered(Answered),
     /// The server says why it ends a connection.
     Close(Closed),
+    /// A client's connection has reached a server.
+    Open(Opened),
     /// A connection ended at the server's side.
     Hangup(HungUp),
     /// Something was broken on purpose, from `start` to `stop`.
@@ -254,6 +256,14 @@ pub struct Closed {
     pub code: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+}
+
+/// Is the beginning of a connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Opened {
+    pub c: Name,
+    pub link: u64,
 }
 
 /// Is the end of a connection.

@@ -37,6 +37,11 @@ impl<'h> Members<'h> {
         self.may_receive(user, a) || self.0.get(user).is_some_and(|changes| changes.iter().any(within))
     }
 
+    /// Tells whether the entry at `seq` made somebody a member who was none.
+    pub(super) fn joins(&self, user: &str, seq: u64) -> bool {
+        !self.may_receive(user, seq - 1) && self.may_receive(user, seq)
+    }
+
     fn last_change(&self, user: &str, before: impl Fn(u64) -> bool) -> Option<Change> {
         let changes = self.0.get(user)?;
         let count = changes.partition_point(|(at, _)| before(*at));

@@ -18,6 +18,8 @@ pub(super) struct Receiver<'h> {
     user: &'h str,
     /// The line that brought it here, and the last position; `None` when it does not receive the room.
     at: Option<(At, u64)>,
+    /// The line that ended its receiving, unless it asked for that itself.
+    ended: Option<At>,
     /// When each position was received, for repeats.
     received: BTreeMap<u64, At>,
     /// Gaps that were told with a reason that holds.
@@ -37,7 +39,11 @@ pub(super) fn judge<'h>(
     for (at, event) in &room.heard {
         match event {
             Event::Sub(sub) => judge.begins(*at, &sub.c, &sub.user, sub.from),
-            Event::Unsub(unsub) => judge.receiver(&unsub.c).at = None,
+            Event::Unsub(unsub) => {
+                let receiver = judge.receiver(&unsub.c);
+                receiver.at = None;
+                receiver.ended = (&*unsub.why != "unfollowed").then_some(*at);
+            }
             Event::Recv(received) => judge.receives(*at, received),
             Event::Wire(wire) => judge.is_of_the_log(*at, wire.seq, &wire.id, None),
             Event::Gap(gap) => judge.misses(*at, gap),
@@ -81,7 +87,7 @@ impl<'h> Judge<'_, 'h> {
 
     fn begins(&mut self, at: At, c: &'h str, user: &'h str, from: u64) {
         let receiver = self.receiver(c);
-        receiver.user = user;
+        (receiver.user, receiver.ended) = (user, None);
         let before = receiver.at.replace((at, from));
         if let Some((before_at, before)) = before.filter(|(_, before)| *before != from) {
             let what = format!("{c} was at {before} and is followed from {from}");
@@ -136,7 +142,8 @@ impl<'h> Judge<'_, 'h> {
         let before = receiver.at.replace((at, *b));
         let holds = match &**reason {
             "retention" => *b <= room.trimmed(),
-            "not_visible" => !members.may_receive_any(receiver.user, *a, *b),
+            // A room that hides what was before one joined hides it all, earlier memberships included.
+            "not_visible" => members.joins(receiver.user, b + 1) || !members.may_receive_any(receiver.user, *a, *b),
             _ => false,
         };
         receiver.gaps += u64::from(holds);
@@ -156,6 +163,13 @@ impl<'h> Judge<'_, 'h> {
         for (c, receiver) in &self.receivers {
             if let Some((at, seq)) = receiver.at.filter(|(_, seq)| *seq != head) {
                 self.findings.add(P8, &[at, last], format!("{c} is at {seq}, and the log ends at {head}"));
+            }
+            if let Some(at) = receiver.ended.filter(|_| self.members.may_receive(receiver.user, head)) {
+                self.findings.add(
+                    P8,
+                    &[at, last],
+                    format!("{c} is not followed any more, and {} is a member", receiver.user),
+                );
             }
         }
     }

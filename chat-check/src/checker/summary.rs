@@ -5,6 +5,8 @@ use std::{
     fmt,
 };
 
+use chat_core::Code;
+
 use super::{
     finding::Promise::{self, P1, P2, P3, P4, P5, P8},
     received::Receiver,
@@ -51,7 +53,7 @@ impl Summary {
                 Event::Ack(it) => summary.acked += u64::from(acked.insert((&it.c, &it.room, &it.key))),
                 Event::Nack(_) => summary.nacked += 1,
                 Event::Retry(_) => summary.retries += 1,
-                Event::Answered(it) if it.stored.is_none() => summary.retries += 1,
+                Event::Answered(it) if is_retryable(&it.code) => summary.retries += 1,
                 Event::Info(_) => summary.unknown += 1,
                 Event::Recv(_) => summary.delivered += 1,
                 Event::Fault(it) => *summary.faults.entry(it.kind.to_string()).or_default() += 1,
@@ -77,6 +79,10 @@ impl Summary {
         self.gaps_unexplained = count(P5);
         self.behind = count(P8);
     }
+}
+
+fn is_retryable(name: &str) -> bool {
+    Code::ALL.iter().any(|code| code.name() == name && code.is_retryable())
 }
 
 impl fmt::Display for Summary {

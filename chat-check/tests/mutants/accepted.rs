@@ -81,6 +81,20 @@ fn a_gap_for_what_came_before_joining_is_explained() {
 }
 
 #[test]
+fn a_gap_up_to_joining_again_hides_an_earlier_membership_too() {
+    let mut events = history();
+    // Eve is away from her first entry on: she was a member then, is removed, and is let in again.
+    let place = events.len() - 1;
+    let again = [send("a1", 9), ack("a1", 9), member("eve", Change::In, 9), recv("a1", 9), recv("b1", 9)];
+    events.splice(place..place, again.into_iter().chain([gap("e1", 6, 8, "not_visible"), recv("e1", 9)]));
+    for gone in [recv("e1", 6), unsub("e1"), send("e1", 9), nack("e1", 9, "not_found")] {
+        remove(&mut events, &gone);
+    }
+    rows(&mut events).push(row("ann", 9));
+    assert_eq!(accepts(events).summary.gaps_explained, 1);
+}
+
+#[test]
 fn a_reset_after_a_log_was_put_back_is_explained() {
     let mut events = history();
     let end = events.len() - 1;

@@ -287,6 +287,11 @@ fn a_client_that_receives_nothing_at_all() {
     rejects(P8, |events| put_after(events, &sub("b1", 1), sub("b2", 1)));
 }
 
+#[test]
+fn a_member_whose_client_is_never_followed_again() {
+    rejects(P8, |events| put_after(events, &recv("b1", 8), unsub("b1")));
+}
+
 // ---- P11: a server that stops answers first -----------------------------------------------------------------------
 
 #[test]
