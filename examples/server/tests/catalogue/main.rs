@@ -38,8 +38,9 @@ mod vitals;
 mod frames;
 mod handshake;
 mod json;
+mod queue;
 mod quotes;
 mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, slash::PART, quotes::PART];
+const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, slash::PART, quotes::PART, queue::PART];
