@@ -229,6 +229,7 @@ impl Inner {
                 let entry = Arc::new(entry);
                 if entry.seq > at.seq.next() {
                     gap(seat, at.room, at.seq.next(), entry.seq.prev(), GapReason::Retention);
+                    *at = Cursor::new(at.room, entry.seq.prev(), None); // said once, also if the session is parked now
                 }
                 match seat.deliver(&entry_frame(&entry, &seat.encoding), *at) {
                     Push::Taken => *at = Cursor::new(at.room, entry.seq, Some(entry.id)),

@@ -137,7 +137,7 @@ impl Core {
                 match error.code {
                     Code::Unauthenticated => self.outbox.close(CloseCode::Unauthenticated.into()),
                     Code::TooMany => self.outbox.close(CloseCode::TooMany.into()),
-                    Code::Draining => self.outbox.close(CloseCode::Draining.into()),
+                    Code::Draining => self.outbox.close(self.engine.goodbye(1)),
                     _ => {}
                 }
             }
@@ -198,7 +198,7 @@ impl Core {
         self.engine.clone().occupy(seat);
         self.greeted(Some(sender.clone()));
         if self.engine.draining.load(std::sync::atomic::Ordering::Acquire) {
-            seat.close(CloseCode::Draining.into()); // it came in just after all others were closed
+            seat.close(self.engine.goodbye(1)); // it came in just after all others were closed
         }
         if self.has_ended() {
             self.engine.clone().vacate(seat.clone(), &sender.person);
@@ -243,7 +243,10 @@ impl Core {
             let why = match self.engine.read_access(room, &seat.identity.user).await {
                 Ok(Some(Access { member: Some(_), .. })) => Code::TooMany,
                 Ok(_) => Code::NotFound,
-                Err(error) => error.code,
+                Err(error) => {
+                    seat.put_off(room, self.engine.limits.rooms_per_session_max);
+                    error.code
+                }
             };
             let frame = ServerFrame::Unfollowed { reference: None, room, why };
             seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room, why }));

@@ -155,6 +155,7 @@ impl Recorder {
                 submission.reply(Ok(Stored { room, seq: *seq, id: *id }));
             }
             Ok(Some(Outcome::Conflict)) => submission.refuse(Code::Conflict),
+            Ok(Some(Outcome::TooOld)) => submission.refuse(Code::TooOld), // perhaps it was stored, and trimmed since
             Ok(_) => submission.refuse(error),
             Err(error) => {
                 tracing::warn!(%error, "whether a refused draft is stored cannot be told");

@@ -147,7 +147,7 @@ impl Engine {
         };
         self.inner().strangers.lock().insert(core.stranger, core.outbox.clone());
         if self.inner().draining.load(Ordering::Acquire) {
-            core.outbox.close(CloseCode::Draining.into()); // it came in just after all others were closed
+            core.outbox.close(self.inner().goodbye(1)); // it came in just after all others were closed
         }
         Session { core: Arc::new(core), engine: self.clone(), invalid_frames: 0 }
     }

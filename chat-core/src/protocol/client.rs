@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Code, HubError, Outgoing,
-    parts::{self, missing, too_deep},
+    parts::{self, Object, missing, too_deep},
 };
 use crate::model::{Cursor, Draft, Key, Page, RoomId, RoomSpec, Seq, UserId};
 
@@ -124,8 +124,8 @@ struct Fields<'a> {
     room: Option<RoomId>,
     to: Option<UserId>,
     token: Option<String>,
-    cursors: Option<Vec<Cursor>>,
-    cursor: Option<At>,
+    cursors: Option<Vec<Object<Cursor>>>,
+    cursor: Option<Object<At>>,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "spec")]
@@ -193,7 +193,13 @@ impl Fields<'_> {
     fn into_request(self) -> Result<Request, HubError> {
         let page = self.page()?;
         Ok(match &*self.kind {
-            "hello" => Request::Hello { token: self.token, cursors: self.cursors.unwrap_or_default() },
+            "hello" => {
+                let cursors = self.cursors.unwrap_or_default();
+                Request::Hello {
+                    token: self.token,
+                    cursors: cursors.into_iter().map(|Object(cursor)| cursor).collect(),
+                }
+            }
             "refresh" => Request::Refresh { token: self.token.ok_or_else(|| missing("`token`"))? },
             "create" => Request::Create { key: self.key()?, spec: parts::read_spec(self.spec)? },
             "rooms" => Request::Rooms { which: self.which.unwrap_or_default(), page },
@@ -201,7 +207,7 @@ impl Fields<'_> {
             "history" => Request::History { room: self.room()?, page },
             "follow" => {
                 let room = self.room()?;
-                Request::Follow { room, cursor: self.cursor.map(|at| Cursor::new(room, at.seq, at.id)) }
+                Request::Follow { room, cursor: self.cursor.map(|Object(at)| Cursor::new(room, at.seq, at.id)) }
             }
             "unfollow" => Request::Unfollow { room: self.room()? },
             "send" => Request::Send {

@@ -100,7 +100,7 @@ impl Outbox for Frames {
     }
 
     fn close(&self, why: Close) {
-        let _ = self.0.send(json!({"type": "close", "code": why.code as u16}));
+        let _ = self.0.send(json!({"type": "close", "code": why.code as u16, "retry_after": why.retry_after}));
     }
 }
 

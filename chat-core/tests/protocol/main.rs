@@ -5,6 +5,7 @@
 mod client_frames;
 #[path = "../common/mod.rs"]
 mod common;
+mod conversations;
 mod page;
 mod schema;
 mod server_frames;

@@ -23,13 +23,13 @@ struct ServerFrame {
     frame: String,
     /// What the application is told: the frame as this event, or nothing; left out where it is said elsewhere.
     #[serde(default, deserialize_with = "given")]
-    hears: Option<Option<String>>,
+    hears: Option<Value>,
     reconnects: Option<bool>,
 }
 
 /// Tells `null` from a field that is not there.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 fn conversations() -> Conversations {
@@ -79,9 +79,9 @@ async fn understands(welcome: Value, vector: ServerFrame) {
         script.step(&json!({"say": followed})).await;
     }
     script.step(&json!({"say": vector.frame})).await;
-    if let Some(Some(event)) = &vector.hears {
+    if let Some(event @ Value::String(_)) = &vector.hears {
         let mut told = frame.clone();
-        told["event"] = event.as_str().into();
+        told["event"] = event.clone();
         told.as_object_mut().unwrap().remove("type");
         script.step(&json!({"hears": told})).await;
     }
@@ -91,7 +91,7 @@ async fn understands(welcome: Value, vector: ServerFrame) {
         script.step(&if reconnects { greet } else { json!({"ends": true}) }).await;
     }
     assert!(vector.reconnects == Some(false) || script.is_online());
-    if vector.hears == Some(None) {
+    if vector.hears == Some(Value::Null) {
         script.end().await;
     }
 }

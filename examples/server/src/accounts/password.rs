@@ -97,6 +97,7 @@ impl Hasher {
         let place = self.line.clone().try_acquire_owned().map_err(|_| HashError::Busy)?;
         let slot = time::timeout(WAIT_MAX, self.slots.clone().acquire_owned()).await;
         let slot = slot.map_err(|_| HashError::Busy)?.map_err(|_| HashError::Failed)?;
+        metrics::counter!("chat_password_hashes_total").increment(1);
         let job = task::spawn_blocking(move || {
             let done = work();
             drop((slot, place));

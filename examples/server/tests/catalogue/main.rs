@@ -40,7 +40,10 @@ mod handshake;
 mod json;
 mod queue;
 mod quotes;
+mod rest;
+mod security;
 mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART, slash::PART, quotes::PART, queue::PART];
+const PARTS: &[row::Part] =
+    &[handshake::PART, frames::PART, json::PART, rest::PART, slash::PART, quotes::PART, queue::PART, security::PART];

@@ -15,6 +15,8 @@ proven_in! { ROWS;
         "chat-core/tests/remote.rs", "unreadable_jobs_go_dead_and_those_around_them_are_done";
     "A1.result" "results that are empty, no JSON, a megabyte of brackets" => "dead letters; those around them are posted",
         "chat-core/tests/results.rs", "unreadable_results_go_dead_and_those_around_them_are_posted";
+    "A1.long" "a job of 1 MiB and one byte" => "refused by the queue",
+        "chat-core/src/memory/queue.rs", "a_job_over_one_mebibyte_is_refused";
     "A2" "a job, a result of another version" => "dead letters, and the version is named",
         "chat-core/src/command/wire.rs", "another_version_is_told_from_what_is_unreadable";
     "A3" "a result for a room that the caller has left" => "posted: the others in the room saw who asked",

@@ -154,7 +154,12 @@ impl Site {
     }
 
     pub(crate) async fn operator(&self, path: &str) -> Answer {
-        send(self.client.get(format!("{}{path}", self.admin))).await
+        send(self.operate(Method::GET, path)).await
+    }
+
+    /// A request to the operators' listener.
+    pub(crate) fn operate(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.admin))
     }
 
     pub(crate) async fn register(&self, user: &str) -> Answer {

@@ -10,8 +10,12 @@ mod limits;
 mod operators;
 mod options;
 mod page;
+mod security;
 #[path = "../common/server.rs"]
 mod server;
 #[path = "../common/socket.rs"]
 mod socket;
 mod tls;
+#[allow(dead_code)] // the catalogue needs all of it
+#[path = "../catalogue/vitals.rs"]
+mod vitals;

@@ -49,6 +49,7 @@ function linked(text) {
   const parts = [];
   let end = 0;
   for (const found of text.matchAll(LINK)) {
+    if (!URL.canParse(found[0])) continue;
     parts.push(text.slice(end, found.index));
     parts.push(el('a', { href: found[0], target: '_blank', rel: 'noopener noreferrer' }, found[0]));
     end = found.index + found[0].length;
