@@ -211,6 +211,8 @@ fn plot(f: &mut fmt::Formatter<'_>, title: &str, times: &Times) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
