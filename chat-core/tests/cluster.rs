@@ -5,13 +5,10 @@ mod common;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use chat_core::{
     Broker, Code, Draft, Engine, Event, Hub, RoomSpec, Seq, Start,
-    broker::{Attached, BrokerError, Link, Topic},
+    conformance::faulty::{BrokerOdds, Chance, FaultyBroker},
     memory::{MemoryBroker, MemoryPresence, MemoryStore},
-    model::NodeId,
     protocol::{Outgoing, Signal, Target},
 };
 use common::{Stream, human, limits, user};
@@ -25,35 +22,6 @@ async fn cluster(nodes: usize, broker: Arc<dyn Broker>) -> Vec<Engine> {
         engines.push(builder.limits(limits()).secret("the secret of this cluster").build().await.unwrap());
     }
     engines
-}
-
-/// A broker that carries nothing and says nothing about it.
-struct Deaf(MemoryBroker);
-
-struct DeafLink(Arc<dyn Link>);
-
-#[async_trait]
-impl Broker for Deaf {
-    async fn attach(&self, node: NodeId) -> Result<Attached, BrokerError> {
-        let attached = self.0.attach(node).await?;
-        Ok(Attached { link: Arc::new(DeafLink(attached.link)), heard: attached.heard })
-    }
-}
-
-#[async_trait]
-impl Link for DeafLink {
-    async fn listen(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        self.0.listen(topics).await
-    }
-    async fn ignore(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        self.0.ignore(topics).await
-    }
-    async fn publish(&self, _: &[(Topic, Bytes)]) -> Result<(), BrokerError> {
-        Ok(())
-    }
-    async fn close(&self) {
-        self.0.close().await;
-    }
 }
 
 /// Three users on three nodes talk at once; everybody receives the same log, densely.
@@ -94,7 +62,8 @@ async fn clients_of_different_nodes_talk_as_if_on_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_any_hint_everything_arrives_all_the_same() {
-    everybody_receives_the_same(Arc::new(Deaf(MemoryBroker::default()))).await;
+    let deaf = FaultyBroker::new(Arc::new(MemoryBroker::default()), Chance::new(1), BrokerOdds::deaf());
+    everybody_receives_the_same(Arc::new(deaf)).await;
 }
 
 #[tokio::test]

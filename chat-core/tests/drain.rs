@@ -7,79 +7,40 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chat_core::{
-    Engine, Entry, Hub, Key, LogStore, Page, RoomId, RoomSpec, RoomStore, RoomSummary, Seq, StoreError, UserId,
+    Engine, Hub, Key, RoomSpec, StoreError,
+    conformance::faulty::{Call, FaultyStore, StoreFault},
     memory::MemoryStore,
-    model::Member,
-    store::{Access, Append, Head, Listing, Outcome},
 };
 use common::{Client, human};
 use serde_json::json;
 use tokio::sync::Notify;
 
-/// A store that reads history only when it is let.
+/// Reads history only when it is let.
 #[derive(Default)]
 struct SlowHistory {
-    inner: MemoryStore,
     asked: Notify,
     let_go: Notify,
 }
 
 #[async_trait]
-impl LogStore for SlowHistory {
-    async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        self.inner.append(batch).await
-    }
-
-    async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
-        self.inner.read(room, after, limit).await
-    }
-
-    async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
-        self.asked.notify_one();
-        self.let_go.notified().await;
-        self.inner.history(room, page).await
-    }
-
-    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Head>, StoreError> {
-        self.inner.heads(rooms).await
-    }
-
-    async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
-        self.inner.trim(room, through).await
-    }
-}
-
-#[async_trait]
-impl RoomStore for SlowHistory {
-    async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError> {
-        self.inner.access(room, user).await
-    }
-
-    async fn members(&self, room: RoomId, page: &Page) -> Result<Vec<Member>, StoreError> {
-        self.inner.members(room, page).await
-    }
-
-    async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
-        self.inner.rooms(which, page).await
-    }
-
-    async fn mark(&self, user: &UserId, room: RoomId, seq: Seq) -> Result<(), StoreError> {
-        self.inner.mark(user, room, seq).await
-    }
-
-    async fn project(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        self.inner.project(entries).await
+impl StoreFault for SlowHistory {
+    async fn before(&self, call: &mut Call) -> Result<(), StoreError> {
+        if matches!(call, Call::History { .. }) {
+            self.asked.notify_one();
+            self.let_go.notified().await;
+        }
+        Ok(())
     }
 }
 
 #[tokio::test]
 async fn a_request_behind_a_slow_one_is_answered_before_the_session_is_closed() {
-    let store = Arc::new(SlowHistory::default());
+    let store = Arc::new(FaultyStore::new(MemoryStore::new(), SlowHistory::default()));
     let engine = Engine::builder().limits(common::limits()).store(store.clone()).build().await.unwrap();
     let room = engine.hub(human("ann")).create(RoomSpec::public("r")).await.unwrap().id();
     let mut ann = Client::greeted(&engine, "ann").await;
     let _ = ann.say(&json!({"type": "history", "ref": 1, "room": room}));
-    store.asked.notified().await;
+    store.fault().asked.notified().await;
     let _ = ann.say(&json!({"type": "create", "ref": 2, "key": Key::generate(), "spec": {"name": "other", "title": "Other", "visibility": "public"}}));
     let draining = tokio::spawn({
         let engine = engine.clone();
@@ -88,7 +49,7 @@ async fn a_request_behind_a_slow_one_is_answered_before_the_session_is_closed() 
     while engine.is_ready().await {
         tokio::task::yield_now().await;
     }
-    store.let_go.notify_one();
+    store.fault().let_go.notify_one();
     let last = ann.until(|frame| frame["ref"] == 2 || frame["type"] == "close").await;
     assert_eq!(last["ref"], 2, "{last}");
     assert!(last["type"] == "ack" || last["retryable"] == true, "{last}");

@@ -13,11 +13,12 @@ use std::{
 
 use async_trait::async_trait;
 use chat_core::{
-    Action, Code, Draft, Engine, Entry, Event, Hub, Identity, Key, LogStore, Member, Members, Page, Policy, RoomId,
-    RoomSpec, RoomStore, RoomSummary, Seq, Start, StoreError, UserId,
+    Action, Code, Draft, Engine, Event, Hub, Identity, Key, LogStore, Members, Policy, RoomId, RoomSpec, Seq, Start,
+    StoreError,
+    conformance::faulty::{Call, FaultyStore, StoreFault},
     memory::MemoryStore,
     protocol::Target,
-    store::{Access, Append, Head, Listing, Outcome},
+    store::Access,
 };
 use common::{Client, Stream, engine, human, leave, limits, user};
 use serde_json::json;
@@ -136,66 +137,37 @@ async fn one_poll_catches_up_however_much_was_missed() {
 }
 
 /// Removes bob just when his backlog begins to be read.
+#[derive(Default)]
 struct Kicks {
-    inner: MemoryStore,
     engine: OnceLock<Engine>,
     armed: AtomicBool,
 }
 
 #[async_trait]
-impl LogStore for Kicks {
-    async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        self.inner.append(batch).await
-    }
-    async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
-        if after == Seq::ZERO && limit > 1 && self.armed.swap(false, Ordering::SeqCst) {
+impl StoreFault for Kicks {
+    async fn before(&self, call: &mut Call) -> Result<(), StoreError> {
+        if let Call::Read { room, after: Seq::ZERO, limit: 2.. } = call
+            && self.armed.swap(false, Ordering::SeqCst)
+        {
             let ann = self.engine.get().unwrap().hub(human("ann"));
-            ann.post_to(Target::Room(room), leave("bob")).await.unwrap();
-            ann.post_to(Target::Room(room), Draft::text("bob is gone")).await.unwrap();
+            ann.post_to(Target::Room(*room), leave("bob")).await.unwrap();
+            ann.post_to(Target::Room(*room), Draft::text("bob is gone")).await.unwrap();
         }
-        self.inner.read(room, after, limit).await
-    }
-    async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
-        self.inner.history(room, page).await
-    }
-    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Head>, StoreError> {
-        self.inner.heads(rooms).await
-    }
-    async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
-        self.inner.trim(room, through).await
-    }
-}
-
-#[async_trait]
-impl RoomStore for Kicks {
-    async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError> {
-        self.inner.access(room, user).await
-    }
-    async fn members(&self, room: RoomId, page: &Page) -> Result<Vec<Member>, StoreError> {
-        self.inner.members(room, page).await
-    }
-    async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
-        self.inner.rooms(which, page).await
-    }
-    async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
-        self.inner.mark(user, room, read).await
-    }
-    async fn project(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        self.inner.project(entries).await
+        Ok(())
     }
 }
 
 #[tokio::test]
 async fn who_is_removed_while_catching_up_receives_nothing_after() {
-    let store = Arc::new(Kicks { inner: MemoryStore::new(), engine: OnceLock::new(), armed: false.into() });
+    let store = Arc::new(FaultyStore::new(MemoryStore::new(), Kicks::default()));
     let engine = Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
-    let _ = store.engine.set(engine.clone());
+    let _ = store.fault().engine.set(engine.clone());
     let room = engine.hub(human("ann")).create(RoomSpec::public("r").members([user("bob")])).await.unwrap();
     for number in 0..300 {
         room.post(Draft::text(number.to_string())).await.unwrap();
     }
     let bobs_room = engine.hub(human("bob")).room(room.id()).await.unwrap();
-    store.armed.store(true, Ordering::SeqCst);
+    store.fault().armed.store(true, Ordering::SeqCst);
     let mut bobs = Stream::new(bobs_room.events(Start::Oldest));
     loop {
         match bobs.next().await {
@@ -204,7 +176,7 @@ async fn who_is_removed_while_catching_up_receives_nothing_after() {
             _ => {}
         }
     }
-    assert!(!store.armed.load(Ordering::SeqCst), "the removal came in between");
+    assert!(!store.fault().armed.load(Ordering::SeqCst), "the removal came in between");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,18 +22,34 @@
 //!
 //! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect, which has a folder of its own.
 
+mod append;
+mod backend;
 mod config;
+mod connection;
+mod durable;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod listing;
 mod log;
 mod migrate;
+#[cfg(feature = "mysql")]
+mod mysql;
+mod pool;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod prefix;
+mod project;
+mod read;
 mod rooms;
 mod row;
+mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod statements;
+mod url;
+mod work;
 
 use std::{fmt, sync::Arc};
 
@@ -60,7 +76,11 @@ impl SqlStore {
     pub async fn connect(config: SqlConfig) -> Result<Self, StoreError> {
         match config.scheme() {
             #[cfg(feature = "sqlite")]
-            "sqlite" => Ok(Self(Arc::new(sqlite::Sqlite::connect(&config).await?))),
+            "sqlite" => Ok(Self(Arc::new(backend::Opened(sqlite::Sqlite::connect(&config).await?)))),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Ok(Self(Arc::new(backend::Opened(postgres::Postgres::open(&config).await?)))),
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => Ok(Self(Arc::new(backend::Opened(mysql::MySql::open(&config).await?)))),
             scheme => {
                 let what = format!("open a database by `{scheme}:`, for which this program is not built");
                 Err(StoreError::new(StoreErrorKind::Unsupported, what))
@@ -72,7 +92,7 @@ impl SqlStore {
     ///
     /// Run in an empty database it makes the schema of this version; see [`SqlConfig::migrate`].
     pub fn migrations(dialect: Dialect, namespace: &str) -> Result<String, StoreError> {
-        Ok(dialect.script(&prefix::Prefix::new(namespace)?))
+        Ok(dialect.script(&prefix::Prefix::new(namespace, dialect)?))
     }
 }
 

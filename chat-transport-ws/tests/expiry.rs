@@ -60,7 +60,7 @@ impl TestClock {
     }
 }
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 /// Inside the minute before the end in which clients are warned.
 const NEARLY_HOUR: Duration = Duration::from_secs(3_570);
 

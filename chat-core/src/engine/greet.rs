@@ -243,7 +243,10 @@ impl Core {
             let why = match self.engine.read_access(room, &seat.identity.user).await {
                 Ok(Some(Access { member: Some(_), .. })) => Code::TooMany,
                 Ok(_) => Code::NotFound,
-                Err(error) => error.code,
+                Err(error) => {
+                    seat.put_off(room, self.engine.limits.rooms_per_session_max);
+                    error.code
+                }
             };
             let frame = ServerFrame::Unfollowed { reference: None, room, why };
             seat.push(Class::Answer, &frame, Some(Event::Unfollowed { room, why }));

@@ -1,5 +1,7 @@
 //! The golden frames of clients: each is read as it says, or answered by the error it says, and the schema agrees.
 
+use std::collections::BTreeSet;
+
 use chat_core::{
     Engine, Flow,
     protocol::{Code, decode},
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{self, Client},
-    schema::judge,
+    schema::{self, judge},
 };
 
 #[derive(Deserialize)]
@@ -96,6 +98,13 @@ async fn answer(engine: &Engine, vector: &Vector) -> Value {
     let flow = client.session.receive(vector.frame.text().as_bytes());
     assert_eq!(flow, Flow::More, "{}", vector.name);
     client.next().await
+}
+
+#[test]
+fn every_type_of_the_schema_has_a_good_frame() {
+    let good = vectors().into_iter().filter_map(|vector| vector.means);
+    let types: BTreeSet<_> = good.map(|means| means["type"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(types, schema::types("client"));
 }
 
 #[tokio::test]

@@ -8,7 +8,11 @@ use chat_core::{
 };
 use serde_json::json;
 
-use crate::{client::Client, plan::id_of, unsent::To};
+use crate::{
+    client::Client,
+    plan::{Habits, id_of},
+    unsent::To,
+};
 
 /// The longest time a client does not read.
 const SLEEP_MAX: Duration = Duration::from_secs(4);
@@ -28,12 +32,17 @@ impl Act {
         let chance = &client.chance;
         let rooms: Vec<_> = client.world.plan.rooms.iter().map(id_of).collect();
         let followed: Vec<_> = rooms.iter().filter(|room| client.rooms.contains_key(room)).copied().collect();
-        match chance.below(100) {
+        let wish = match client.world.plan.habits {
+            Habits::Lively => chance.below(100),
+            Habits::Quarrelsome => 48 + chance.below(52),
+            Habits::Calm => 0,
+        };
+        match wish {
             0..50 => Self::texts(client, &followed),
             50..55 => Self::to_somebody(client),
-            55..58 => Self::texts(client, &rooms), // perhaps not a member
-            58..68 => Self::about_a_message(client),
-            68..82 => Self::about_members(client, &rooms),
+            55..60 => Self::texts(client, &rooms), // perhaps not a member
+            60..65 => Self::about_a_message(client),
+            65..82 => Self::about_members(client, &rooms),
             82..85 => Self::Signal(signal(client, &followed)),
             85..92 => Self::Sleep(chance.time(SLEEP_MAX)),
             _ => Self::Leave,

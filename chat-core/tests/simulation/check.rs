@@ -42,6 +42,8 @@ struct Facts {
     bodies: BTreeMap<(UserId, Key), String>,
     /// The highest position acknowledged in a room when a draft was first sent.
     floors: BTreeMap<(RoomId, UserId, Key), Seq>,
+    /// How far a room was when a draft was first sent.
+    heads: BTreeMap<(RoomId, UserId, Key), Seq>,
     acked: BTreeMap<RoomId, Seq>,
     /// What each client has of each room it follows.
     places: BTreeMap<(usize, RoomId), Place>,
@@ -86,7 +88,8 @@ impl Checker<'_> {
                     self.facts.sent.entry((*client, *room)).or_default().push(*key);
                     self.facts.bodies.insert((name.1.clone(), *key), body.clone());
                     let floor = self.facts.acked.get(room).copied().unwrap_or_default();
-                    self.facts.floors.insert(name, floor);
+                    self.facts.floors.insert(name.clone(), floor);
+                    self.facts.heads.insert(name, self.facts.rooms.get(room).map_or(Seq::ZERO, Room::head));
                 }
                 What::Ack { client, room, key, seq, id } => {
                     let first = *self.facts.acks.entry((*room, self.user(*client), *key)).or_insert((*seq, *id));
@@ -245,21 +248,26 @@ impl Checker<'_> {
         }
     }
 
+    /// P4 for one sender. A draft may come after a later one only if it may have been refused for good, which the
+    /// sender did not hear: when its author got a right in between.
     fn senders_keep_their_order(&mut self) {
+        let mut wrong = Vec::new();
         for ((client, room), keys) in &self.facts.sent {
             let user = self.user(*client);
-            let stored: Vec<_> = keys
-                .iter()
-                .filter_map(|key| self.facts.keys.get(&(*room, user.clone(), *key)).map(|seq| (*seq, *key)))
-                .collect();
-            if !stored.is_sorted() {
-                self.wrong.push(format!(
-                    "P4: client {client} sent to {} in another order: {:?}",
-                    short(room),
-                    stored.iter().map(|(seq, key)| (seq.get(), short(key))).collect::<Vec<_>>()
-                ));
+            let name = |key: &Key| (*room, user.clone(), *key);
+            let stored: Vec<_> =
+                keys.iter().filter_map(|key| Some((*key, *self.facts.keys.get(&name(key))?))).collect();
+            for (at, (first, first_seq)) in stored.iter().enumerate() {
+                let overtook = stored[at..].iter().find(|(_, seq)| seq < first_seq);
+                let Some((second, second_seq)) = overtook else { continue };
+                let log = &self.facts.rooms[room];
+                if !log.gave_a_right(&user, self.facts.heads[&name(first)], *second_seq) {
+                    let (first, second, room) = (short(first), short(second), short(room));
+                    wrong.push(format!("P4: client {client} sent {first} before {second} to {room}"));
+                }
             }
         }
+        self.wrong.extend(wrong);
     }
 
     /// P8: whoever is a member has the room up to its head, and nobody else follows it.
@@ -268,7 +276,7 @@ impl Checker<'_> {
             let user = self.user(client);
             let mut rooms: BTreeSet<RoomId> = BTreeSet::new();
             for (id, room) in &self.facts.rooms {
-                let Some(head) = room.log.last().map(|last| last.seq) else { continue };
+                let head = room.head();
                 if room.members.contains_key(&user) {
                     rooms.insert(*id);
                     let place = self.facts.places.get(&(client, *id));
@@ -306,7 +314,7 @@ impl Room {
             Body::Member(change) => self.member(&change.user),
             _ => None,
         };
-        let as_of = self.log.last().map_or(Seq::ZERO, |last| last.seq);
+        let as_of = self.head();
         let access = Access { room: record.clone(), member: self.member(&entry.author), guard: self.guard, as_of };
         let action = Action::Post { body, target, subject: subject.as_ref() };
         Members::default().authorize(&who, &action, Some(&access)).is_ok()
@@ -341,6 +349,16 @@ impl Room {
             self.guard = entry.seq;
         }
         self.log.push(entry.clone());
+    }
+
+    fn head(&self) -> Seq {
+        self.log.last().map_or(Seq::ZERO, |last| last.seq)
+    }
+
+    /// Tells whether somebody became a member or got another role after one position, up to another.
+    fn gave_a_right(&self, user: &UserId, after: Seq, through: Seq) -> bool {
+        let between = self.log.iter().filter(|entry| entry.seq > after && entry.seq <= through);
+        between.into_iter().any(|entry| matches!(&entry.body, Body::Member(change) if change.user == *user))
     }
 
     /// Tells whether somebody may receive a position, as far as the log has come.

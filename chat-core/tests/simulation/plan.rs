@@ -7,6 +7,17 @@ use chat_core::{
     conformance::faulty::{BrokerOdds, Chance, StoreOdds},
 };
 
+/// Says what users are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Habits {
+    /// They do everything.
+    Lively,
+    /// They remove, join and leave most of the time.
+    Quarrelsome,
+    /// They write, and keep their connections.
+    Calm,
+}
+
 /// Is how a run is set up.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -20,6 +31,7 @@ pub struct Plan {
     pub pause: Duration,
     pub broker: BrokerOdds,
     pub store: StoreOdds,
+    pub habits: Habits,
     /// How long access may lag behind the log.
     pub lag: Duration,
     /// The longest pause between two things that the fault driver does; `None`: it does nothing.
@@ -49,17 +61,20 @@ impl Plan {
             1 => StoreOdds::default().slow(30, Duration::from_millis(200)),
             _ => StoreOdds::default().failing(5, 5).slow(10, Duration::from_millis(50)),
         };
+        let habits = if chance.percent(25) { Habits::Quarrelsome } else { Habits::Lively };
+        let hasty = habits == Habits::Quarrelsome || chance.percent(50);
         let mut limits = if chance.percent(70) { Limits::load_profile() } else { Limits::default() };
         limits.ring_entries = if chance.percent(50) { 4 } else { 256 };
         limits.batch_max = if chance.percent(30) { 2 } else { 256 };
         limits.lanes = 1 + chance.below(2);
         limits.append_within = Duration::from_millis(if chance.percent(50) { 300 } else { 5_000 });
         Self {
-            nodes: 1 + chance.below(3),
+            nodes: if habits == Habits::Quarrelsome { 3 } else { 1 + chance.below(3) },
             actions: 6 + chance.below(8),
-            pause: Duration::from_millis(if chance.percent(50) { 100 } else { 1_000 }),
+            pause: Duration::from_millis(if hasty { 100 } else { 1_000 }),
             broker,
             store,
+            habits,
             lag: Duration::from_millis(if chance.percent(50) { 100 } else { 0 }),
             chaos: chance.percent(70).then(|| Duration::from_millis(1_500)),
             trims: chance.percent(20),
@@ -69,6 +84,24 @@ impl Plan {
             rooms: rooms(&users),
             users,
             clients,
+        }
+    }
+
+    /// Is three nodes and some writers over a broker that goes wrong, and nothing else.
+    pub fn of_broker(chance: &Chance, broker: BrokerOdds, actions: usize) -> Self {
+        let plan = Self::of(chance);
+        Self {
+            nodes: 3,
+            actions,
+            pause: Duration::from_millis(100),
+            broker,
+            store: StoreOdds::default(),
+            habits: Habits::Calm,
+            lag: Duration::ZERO,
+            chaos: None,
+            limits: Limits::load_profile(),
+            budget: 256,
+            ..plan
         }
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! [`check`] looks at every answer that any test here gets, so what the whole suite sees is what is described.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, LazyLock, Mutex},
+};
 
 use axum::response::IntoResponse;
 use chat_engine::{Failure, chat_core::protocol::Code};
+use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,6 +30,10 @@ static COMPONENTS: LazyLock<Value> = LazyLock::new(|| {
     components
 });
 
+/// What the page of the protocol describes: everything here but `catchup` is said there, too.
+static PROTOCOL: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../../docs/protocol/chat.v1.schema.json")).unwrap());
+
 /// Forbids what is not named. Clients must not do so: a later version may say more.
 fn close(schema: &mut Value) {
     match schema {
@@ -41,8 +49,27 @@ fn close(schema: &mut Value) {
 }
 
 fn validate(schema: &Value, value: &Value) -> Result<(), String> {
-    let whole = json!({ "allOf": [schema], "components": *COMPONENTS });
-    let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&whole).unwrap();
+    holds(&json!({ "allOf": [schema], "components": *COMPONENTS }), value)
+}
+
+/// Checks that a frame is one of the protocol, and a room one as the protocol's lists have it.
+fn validate_frame(value: &Value) -> Result<(), String> {
+    let definition = match value["type"].as_str() {
+        Some("catchup") | None => return Ok(()),
+        Some("room") => "summary",
+        Some(_) => "server",
+    };
+    holds(&json!({ "$ref": format!("#/$defs/{definition}"), "$defs": PROTOCOL["$defs"] }), value)
+}
+
+/// Validates. Each schema is compiled once: there are few, and many answers.
+fn holds(schema: &Value, value: &Value) -> Result<(), String> {
+    static COMPILED: Mutex<BTreeMap<String, Arc<Validator>>> = Mutex::new(BTreeMap::new());
+    let compile = || {
+        let options = jsonschema::draft202012::options().should_validate_formats(true);
+        Arc::new(options.build(schema).unwrap())
+    };
+    let validator = COMPILED.lock().unwrap().entry(schema.to_string()).or_insert_with(compile).clone();
     validator.validate(value).map_err(|error| format!("{error} at {} in {value}", error.instance_path()))
 }
 
@@ -76,7 +103,8 @@ pub(crate) fn check(method: &str, path: &str, reply: &Reply) {
         content.get(mime).unwrap_or_else(|| panic!("{method} {path} does not describe the type of {reply:?}"));
     if mime == "application/json" {
         let value = serde_json::from_str(&reply.body).unwrap();
-        validate(&content["schema"], &value).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let valid = validate(&content["schema"], &value).and_then(|()| validate_frame(&value));
+        valid.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod schema;
 mod sharing;
+mod statements;
 
 use chat_core::{
     Body, Draft, EntryId, Key, LogStore, RoomId, RoomSpec, Seq, Timestamp, UserId,

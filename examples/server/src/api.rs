@@ -132,3 +132,48 @@ async fn description() -> Response {
 fn answer(status: StatusCode, body: Value) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], AnswerJson(body)).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Returns what stands between the two.
+    fn between<'a>(text: &'a str, begin: &str, end: char) -> impl Iterator<Item = &'a str> {
+        text.split(begin).skip(1).map(move |rest| rest.split(end).next().unwrap())
+    }
+
+    #[test]
+    fn the_description_the_page_and_the_router_name_the_same_routes() {
+        let description: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        let paths = description["paths"].as_object().unwrap();
+        let described = paths.iter().flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+        });
+        let described: BTreeSet<_> = described.collect();
+        let routes = include_str!("api.rs").lines().filter(|line| line.trim_start().starts_with(".route("));
+        let routes = routes.map(|line| {
+            let path = between(line, "\"", '"').next().unwrap();
+            let method = between(line, ", ", '(').next().unwrap();
+            format!("{method} {path}")
+        });
+        assert_eq!(routes.collect::<BTreeSet<_>>(), described);
+        let page = include_str!("../../../docs/rest.md").split("## Accounts").nth(1).unwrap();
+        let rows = between(page, "\n| `", '`').map(|route| {
+            let (method, path) = route.split_once(" /api").unwrap();
+            format!("{} {path}", method.to_lowercase())
+        });
+        assert_eq!(rows.collect::<BTreeSet<_>>(), described);
+    }
+
+    #[test]
+    fn an_error_is_described_as_the_chat_describes_it() {
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap()["components"]["schemas"]["Error"].clone();
+        let chat = read(include_str!("../../../chat-engine/openapi.json"));
+        assert!(chat.is_object());
+        assert_eq!(read(include_str!("../openapi.json")), chat);
+    }
+}

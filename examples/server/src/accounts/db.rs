@@ -125,18 +125,17 @@ impl Db {
         row.fetch_one(&self.0).await?.try_get(0)
     }
 
-    /// Returns a user, and whether `place` is known.
+    /// Returns a user, and whether `place` is known. There is a row to read for an unknown user too: a stranger with a
+    /// clock must not see the difference.
     pub(super) async fn user(&self, id: &str, place: &str) -> Result<Option<UserRow>, sqlx::Error> {
         let row = sqlx::query(
             "SELECT name, password, EXISTS (SELECT 1 FROM account_places WHERE user = id AND place = ?), \
-             EXISTS (SELECT 1 FROM account_bans WHERE user = id) FROM account_users WHERE id = ?",
+             EXISTS (SELECT 1 FROM account_bans WHERE user = id) FROM (SELECT 1) LEFT JOIN account_users ON id = ?",
         );
-        let row = row.bind(place).bind(id).fetch_optional(&self.0).await?;
-        let read = |row: SqliteRow| {
-            let (name, password) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(UserRow { name, password, known: row.try_get(2)?, banned: row.try_get(3)? })
-        };
-        row.map(read).transpose()
+        let row = row.bind(place).bind(id).fetch_one(&self.0).await?;
+        let (name, password): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        let (known, banned) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(name.zip(password).map(|(name, password)| UserRow { name, password, known, banned }))
     }
 
     /// Replaces the hash of a password; `false` if it is not `old` any more.

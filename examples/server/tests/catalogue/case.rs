@@ -17,6 +17,8 @@ use crate::{
     raw::{Raw, TEXT, frame},
     server::{Site, key},
     socket::Socket,
+    talk::send,
+    upstream::Upstream,
     vitals::Measure,
 };
 
@@ -34,6 +36,7 @@ pub(crate) struct Case {
     pub(crate) room: String,
     /// Somebody else on the same server.
     pub(crate) stranger: Arc<Stranger>,
+    pub(crate) upstream: Upstream,
     pub(crate) measure: Measure,
     head: u64,
     sent: Arc<AtomicU64>,
@@ -46,14 +49,27 @@ impl Case {
     pub(crate) async fn new(
         site: Site,
         address: Ipv4Addr,
-        user: &str,
-        stranger: Arc<Stranger>,
+        user: String,
+        (stranger, upstream): (Arc<Stranger>, Upstream),
         measure: Measure,
     ) -> Self {
-        let token = site.token_of_new(user).await;
+        let token = site.token_of_new(&user).await;
         let room = site.create_room(&token, "a case").await;
-        let (user, sent) = (user.to_owned(), Arc::default());
-        Self { site, address, user, token, room, stranger, measure, head: 1, sent, cpu: CPU_EXPECTED, held: 0 }
+        let sent = Arc::default();
+        Self {
+            site,
+            address,
+            user,
+            token,
+            room,
+            stranger,
+            upstream,
+            measure,
+            head: 1,
+            sent,
+            cpu: CPU_EXPECTED,
+            held: 0,
+        }
     }
 
     /// States that this case stores so many entries in its room.
@@ -117,11 +133,7 @@ impl Case {
     /// The same, and receives the case's room.
     pub(crate) async fn followed(&self) -> Raw {
         let mut raw = self.greeted().await;
-        while let Ok(frame) = raw.hear().await {
-            if frame["type"] == "followed" && frame["room"] == *self.room {
-                break;
-            }
-        }
+        raw.hear_followed(&self.room).await;
         raw
     }
 
@@ -168,6 +180,26 @@ impl Case {
         }
         head.push_str("\r\n");
         head.into_bytes()
+    }
+
+    /// Types a command in the case's room. Returns the one reply that a bot posts there, or else what happened.
+    pub(crate) async fn command(&mut self, typed: &str) -> String {
+        let mut raw = self.followed().await;
+        raw.say(&self.fill(&send(&json!({ "kind": "text", "text": typed })))).await;
+        let (mut accepted, mut reply) = (false, None);
+        while !accepted || reply.is_none() {
+            match raw.hear().await {
+                Ok(frame) if frame["type"] == "accepted" => accepted = true,
+                Ok(frame) if frame["type"] == "error" => return format!("error {}", frame["name"]),
+                Ok(frame) if frame["type"] == "entry" => {
+                    reply = Some(frame["body"]["text"].as_str().unwrap().to_owned());
+                }
+                Ok(_) => {}
+                Err(end) => return end,
+            }
+        }
+        self.stores(1);
+        reply.unwrap_or_default()
     }
 
     /// Reads how the room stands now.

@@ -10,12 +10,13 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
     case::Case,
     server::{Server, Site, key},
     socket::Socket,
+    upstream::Upstream,
     vitals::{Measure, Vitals},
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Lab {
     vitals: Vitals,
     witness: Witness,
     stranger: Arc<Stranger>,
+    upstream: Upstream,
     memory_mark: AtomicU64,
     cases: AtomicU64,
 }
@@ -101,12 +103,15 @@ impl Lab {
     }
 
     async fn start() -> Self {
-        let server = Server::start(&["--allowed-origin", "https://ok.example", "--demo"]);
+        let upstream = Upstream::start();
+        let quotes = ["--quote-private", "--quote-url", &upstream.template()];
+        let server = Server::start(&[&["--allowed-origin", "https://ok.example"][..], &quotes].concat());
         let token = server.token_of_new("witness").await;
         let room = server.create_room(&token, "where nothing bad happens").await;
         let stranger = Arc::new(Stranger::come(&server).await);
         let (vitals, witness) = (Vitals::of(server.pid()), Witness { token, room });
-        let lab = Self { server, vitals, witness, stranger, memory_mark: AtomicU64::new(0), cases: AtomicU64::new(0) };
+        let (memory_mark, cases) = (AtomicU64::new(0), AtomicU64::new(0));
+        let lab = Self { server, vitals, witness, stranger, upstream, memory_mark, cases };
         lab.warm_up().await;
         lab
     }
@@ -129,7 +134,8 @@ impl Lab {
         let address = Ipv4Addr::new(127, 1 + high, low, 1);
         let site: Site = self.server.seen_from(address.into());
         let measure = Measure::begin(self.vitals, self.memory_mark.load(Ordering::Relaxed));
-        Case::new(site, address, &format!("mallory-{number}"), self.stranger.clone(), measure).await
+        let others = (self.stranger.clone(), self.upstream.clone());
+        Case::new(site, address, format!("mallory-{number}"), others, measure).await
     }
 
     async fn examine(
@@ -142,7 +148,12 @@ impl Lab {
         let mut witness = self.witness_comes().await;
         let logged = self.server.log().len();
         case.measure.restart();
-        let observed = timeout(CASE_WITHIN, attack(&mut case)).await.unwrap_or_else(|_| "no end".into());
+        let observed = tokio::select! {
+            observed = attack(&mut case) => observed,
+            // As good clients do; else nobody would answer the server's pings.
+            end = witness.listens() => format!("the witness was cut off: {end}"),
+            () = sleep(CASE_WITHIN) => "no end".into(),
+        };
         let mut faults = Vec::new();
         if observed != stated {
             faults.push(format!("stated: {stated}\nobserved: {observed}"));

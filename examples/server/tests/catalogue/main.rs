@@ -32,11 +32,24 @@ mod server;
 #[path = "../common/socket.rs"]
 mod socket;
 mod talk;
+mod upstream;
 mod vitals;
 
 mod frames;
 mod handshake;
 mod json;
+mod quotes;
+mod rest;
+mod security;
+mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[handshake::PART, frames::PART, json::PART];
+const PARTS: &[row::Part] = &[
+    handshake::PART,
+    frames::PART,
+    json::PART,
+    rest::PART,
+    slash::PART,
+    quotes::PART,
+    security::PART,
+];

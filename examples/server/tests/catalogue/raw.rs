@@ -125,9 +125,28 @@ impl Raw {
 
     /// Returns the answer to the request with this `ref`.
     pub(crate) async fn hear_answer(&mut self, reference: u64) -> Value {
+        self.hear_that(|frame| frame["ref"] == reference).await
+    }
+
+    /// Returns the next frame of this type.
+    pub(crate) async fn hear_type(&mut self, kind: &str) -> Value {
+        self.hear_that(|frame| frame["type"] == kind).await
+    }
+
+    /// Returns the next entry that is a message.
+    pub(crate) async fn hear_entry(&mut self) -> Value {
+        self.hear_that(|frame| frame["type"] == "entry" && frame["body"]["text"].is_string()).await
+    }
+
+    /// Waits until this room is received: what is posted from now on arrives.
+    pub(crate) async fn hear_followed(&mut self, room: &str) {
+        self.hear_that(|frame| frame["type"] == "followed" && frame["room"] == *room).await;
+    }
+
+    async fn hear_that(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
         loop {
             let frame = self.hear().await.unwrap();
-            if frame["ref"] == reference {
+            if is_it(&frame) {
                 return frame;
             }
         }

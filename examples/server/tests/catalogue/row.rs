@@ -44,7 +44,6 @@ macro_rules! cases {
 }
 
 /// Makes a row of each line that a test elsewhere proves: `"A7" "what is sent" => "the reply", "file", "test";`
-#[allow(unused_macros)]
 macro_rules! proven_in {
     ($rows:ident; $($id:literal $sent:literal => $reply:literal, $file:literal, $test:literal;)+) => {
         pub(crate) const $rows: &[$crate::row::Row] =

@@ -112,6 +112,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.0
     }
 
+    /// Takes what comes, forgets it, and answers pings, until the connection ends; returns how.
+    pub(crate) async fn listens(&mut self) -> String {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Close(why))) => return format!("{why:?}"),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error.to_string(),
+                None => return "cut".into(),
+            }
+        }
+    }
+
     /// Waits for the server to close, and returns how.
     pub(crate) async fn closed(mut self) -> Option<CloseFrame> {
         loop {

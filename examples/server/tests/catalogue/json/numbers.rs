@@ -18,7 +18,7 @@ cases! { ROWS, shared;
         each_number(r#"{"type":"send","ref":7,"room":"ROOM","key":"KEY","body":{"kind":"edit","text":"x","target":NUMBER}}"#);
     "J9.page" j09_page: "-1, 1.5, \"5\" and 2^64 as the place of a page" => "error invalid", pages(&["-1", "1.5", "\"5\"", "18446744073709551616"]);
     "J9.beyond" j09_beyond: "2^53, 2^63 and 2^64 - 1 as the place of a page: beyond all there is" => "0 after, 1 before", pages_beyond;
-    "J9.ref" j09_reference: "-1, 1.5, \"5\" and 2^64 as the `ref`" => "rooms, without a ref", references;
+    "J9.ref" j09_reference: "-1, 1.5, \"5\" and 2^64 as the `ref`" => "error invalid, without a ref", references;
     "J10" j10_cursor_above_the_head: "a cursor above the head" => "reset, followed at 1", cursor("1000000");
     "J11" j11_cursor_with_a_wrong_id: "a cursor with the right position and a wrong id" => "reset, followed at 1", cursor("1");
     "J10.hello" j10_cursors_in_hello: "the same in `hello`" => "reset, followed at 1", cursor_in_hello;
@@ -83,17 +83,11 @@ async fn references(case: &mut Case) -> String {
     let mut answers = Vec::new();
     for reference in ["-1", "1.5", "\"5\"", "18446744073709551616"] {
         raw.say(&format!(r#"{{"type":"rooms","ref":{reference}}}"#)).await;
-        loop {
-            match raw.hear().await {
-                Ok(answer) if answer["type"] == "followed" => continue,
-                Ok(answer) if answer["ref"].is_null() => answers.push(format!("{}, without a ref", answer["type"])),
-                Ok(answer) => answers.push(answer.to_string()),
-                Err(end) => answers.push(end),
-            }
-            break;
-        }
+        let error = raw.hear_type("error").await;
+        let under = if error["ref"].is_null() { "without a ref" } else { "under a ref" };
+        answers.push(format!("error {}, {under}", error["name"].as_str().unwrap()));
     }
-    same(answers).replace('"', "")
+    same(answers)
 }
 
 /// Follows the case's room from a cursor that is not of its log.

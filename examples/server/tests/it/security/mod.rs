@@ -5,3 +5,4 @@ mod pages;
 mod passwords;
 mod secrets;
 mod sessions;
+mod supply;
