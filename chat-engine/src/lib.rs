@@ -34,6 +34,9 @@
 //! | `axum` | yes | [`Chat::router`] |
 //! | `jwt` | no | `Jwt`, an [`Authenticator`] for tokens of an identity provider |
 //! | `sqlite` | yes | stores at `sqlite:path` |
+//! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
+//! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
+//! | `tls` | no | TLS to those servers, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
 //!

@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS {p}entries (
     at      BIGINT NOT NULL,
     sent_at BIGINT NOT NULL,
     PRIMARY KEY (room, seq),
-    UNIQUE KEY {p}keys (room, author, `key`),
+    UNIQUE KEY `{p}keys` (room, author, `key`),
     KEY {p}messages (room, message, seq, author), -- holds all that counting unread messages needs
     KEY {p}edits (room, edits)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

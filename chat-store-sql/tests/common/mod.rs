@@ -1,4 +1,4 @@
-//! Places on real servers, each of which is removed at the end.
+//! Places on real servers, each of which is removed at the end; and somebody else who uses them.
 
 #![allow(dead_code)] // each test binary uses some of it
 #![cfg(any(feature = "postgres", feature = "mysql"))]
@@ -6,6 +6,7 @@
 use std::{
     process::id,
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use chat_store_sql::{SqlConfig, SqlStore};
@@ -61,6 +62,12 @@ impl Place {
         }
     }
 
+    /// Returns the URL with another parameter of the driver's.
+    pub(crate) fn url_with(&self, parameter: &str) -> String {
+        let url = self.url();
+        format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -79,44 +86,84 @@ impl Place {
     }
 
     async fn as_root(&self, script: &str) {
-        run(self.server, &self.root, script).await;
+        Other::connect(self.server, &self.root).await.run(script).await;
     }
 
-    /// Runs statements in this place.
-    pub(crate) async fn run(&self, script: &str) {
-        run(self.server, &self.root_here(), &self.here(script)).await;
+    /// Connects as somebody else does.
+    pub(crate) async fn other(&self) -> Other {
+        match self.server {
+            Server::Postgres => {
+                let mut other = Other::connect(self.server, &self.root).await;
+                other.run(&format!("SET search_path TO {}", self.name)).await;
+                other
+            }
+            Server::MySql => Other::connect(self.server, &self.url()).await,
+        }
     }
 
-    fn root_here(&self) -> String {
-        if self.server == Server::MySql { self.url() } else { self.root.clone() }
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.server == Server::Postgres
+    }
+}
+
+/// Is somebody else's connection to a place: another node, a tool, the host.
+pub(crate) enum Other {
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgConnection),
+    #[cfg(feature = "mysql")]
+    MySql(sqlx::MySqlConnection),
+}
+
+impl Other {
+    async fn connect(server: Server, url: &str) -> Self {
+        match server {
+            #[cfg(feature = "postgres")]
+            Server::Postgres => Self::Postgres(sqlx::PgConnection::connect(url).await.expect("PostgreSQL answers")),
+            #[cfg(feature = "mysql")]
+            Server::MySql => Self::MySql(sqlx::MySqlConnection::connect(url).await.expect("MySQL answers")),
+            #[allow(unreachable_patterns)] // with both features there is no other
+            _ => unreachable!("the feature of this server is on"),
+        }
     }
 
-    fn here(&self, script: &str) -> String {
-        if self.server == Server::MySql {
-            script.to_owned()
-        } else {
-            format!("SET search_path TO {}; {script}", self.name)
+    /// Runs statements, and returns the SQLSTATE if one is refused.
+    pub(crate) async fn try_run(&mut self, script: &str) -> Result<(), String> {
+        let script = AssertSqlSafe(script.to_owned());
+        let done = match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => sqlx::raw_sql(script).execute(connection).await.map(drop),
+            #[cfg(feature = "mysql")]
+            Self::MySql(connection) => sqlx::raw_sql(script).execute(connection).await.map(drop),
+        };
+        done.map_err(|error| error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned())
+    }
+
+    pub(crate) async fn run(&mut self, script: &str) {
+        assert_eq!(self.try_run(script).await, Ok(()), "{script}");
+    }
+
+    /// Returns the one number that a query gives.
+    pub(crate) async fn number(&mut self, query: &str) -> i64 {
+        let query = AssertSqlSafe(query.to_owned());
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => sqlx::query_scalar(query).fetch_one(connection).await.unwrap(),
+            #[cfg(feature = "mysql")]
+            Self::MySql(connection) => sqlx::query_scalar(query).fetch_one(connection).await.unwrap(),
         }
     }
 }
 
-async fn run(server: Server, url: &str, script: &str) {
-    let script = AssertSqlSafe(script.to_owned());
-    match server {
-        #[cfg(feature = "postgres")]
-        Server::Postgres => {
-            let mut connection = sqlx::PgConnection::connect(url).await.expect("PostgreSQL answers");
-            sqlx::raw_sql(script).execute(&mut connection).await.expect("the script runs");
-            connection.close().await.unwrap();
+/// Waits until a query gives this number.
+pub(crate) async fn until(other: &mut Other, query: &str, wanted: i64) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = other.number(query).await;
+        if found == wanted {
+            return;
         }
-        #[cfg(feature = "mysql")]
-        Server::MySql => {
-            let mut connection = sqlx::MySqlConnection::connect(url).await.expect("MySQL answers");
-            sqlx::raw_sql(script).execute(&mut connection).await.expect("the script runs");
-            connection.close().await.unwrap();
-        }
-        #[allow(unreachable_patterns)] // with both features there is no other
-        _ => unreachable!("the feature of this server is on"),
+        assert!(Instant::now() < deadline, "{found} instead of {wanted}: {query}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -130,7 +177,7 @@ impl Drop for Place {
                 Server::MySql => format!("DROP DATABASE {name}"),
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(server, &root, &script));
+            runtime.block_on(async { Other::connect(server, &root).await.run(&script).await });
         };
         let _ = std::thread::spawn(remove).join(); // a test that failed has said so already
     }
