@@ -25,6 +25,8 @@ mod reads;
 mod recorder;
 mod relay;
 mod session;
+#[cfg(test)]
+mod splice;
 mod submission;
 
 use std::{
