@@ -375,7 +375,7 @@ fn a_session_that_ends_while_it_subscribes_leaves_nothing_behind() {
                 lease.room().detach(ends.seat.number).await;
             }
         });
-        join_all([bob.follows(Start::Oldest), world.posts(1), end]).await;
+        join_all([bob.follows(Start::Head), world.posts(1), end]).await;
         let before = bob.line.entries().len();
         world.posts(1).await.unwrap();
         cid.settle().await;
