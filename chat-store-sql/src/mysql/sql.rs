@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn each_parameter_gets_its_argument() {
-        let (sql, args) = in_order("a = ?2 AND b > ?1 OR c = ?2".to_owned(), vec![1.into(), 2.into()]);
+        let (sql, args) = in_order("a = ?2 AND b > ?1 OR c = ?2".to_owned(), vec![1_i64.into(), 2_i64.into()]);
         assert_eq!(sql, "a = ? AND b > ? OR c = ?");
         assert_eq!(format!("{args:?}"), "[Int(2), Int(1), Int(2)]");
     }

@@ -44,12 +44,5 @@ mod security;
 mod slash;
 
 /// The parts of the page, in order.
-const PARTS: &[row::Part] = &[
-    handshake::PART,
-    frames::PART,
-    json::PART,
-    rest::PART,
-    slash::PART,
-    quotes::PART,
-    security::PART,
-];
+const PARTS: &[row::Part] =
+    &[handshake::PART, frames::PART, json::PART, rest::PART, slash::PART, quotes::PART, security::PART];
