@@ -45,7 +45,9 @@ impl Drafts {
             n => Body::Text(Text::new(["one", "two"][n % 2])),
         };
         let key = Key::new(1_000 + self.0.below(4) as i64, [u8::try_from(self.0.below(12)).unwrap(); 10]);
-        let id = EntryId::from_bytes([self.0.below(256), self.0.below(256)].map(|n| u8::try_from(n).unwrap()).repeat(8).try_into().unwrap());
+        let id = EntryId::from_bytes(
+            [self.0.below(256), self.0.below(256)].map(|n| u8::try_from(n).unwrap()).repeat(8).try_into().unwrap(),
+        );
         NewEntry::new(id, Draft { key, body }, user(self.0.below(3)), "Name".into(), Timestamp(1))
     }
 }

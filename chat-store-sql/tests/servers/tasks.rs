@@ -32,11 +32,8 @@ fn open_transactions(place: &Place) -> String {
 
 /// Opens a store whose connections the server knows by the place's name.
 async fn open(place: &Place) -> SqlStore {
-    let named = if place.is_postgres() {
-        place.url_with(&format!("application_name={}", place.name()))
-    } else {
-        place.url()
-    };
+    let named =
+        if place.is_postgres() { place.url_with(&format!("application_name={}", place.name())) } else { place.url() };
     SqlStore::open(&named).await.unwrap()
 }
 
