@@ -47,6 +47,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `conformance` | the suites that adapters run against themselves, one macro a port |
+//! | `fuzzing` | ways into private readers, for fuzz targets; no part of the API |
 
 pub mod auth;
 pub mod broker;
@@ -66,6 +67,9 @@ pub mod store;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use auth::{Authenticator, NoTokens};
 pub use broker::Broker;

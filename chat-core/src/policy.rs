@@ -50,9 +50,24 @@ pub trait Policy: Send + Sync {
 
 /// Is the default: members read and post, moderators keep order, owners decide, public rooms are open.
 ///
+/// People create rooms with titles, bots and the host also rooms with [names](RoomSpec::name): a room belongs to whoever
+/// creates it, and a person who took the name `order:4711` first would own the room that the host meant by it.
+///
 /// Everybody may leave, the last owner too; a room without one is the host's to mend.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Members;
+pub struct Members {
+    people_name_rooms: bool,
+}
+
+impl Members {
+    /// Lets people name the rooms they create, too: names go to whoever asks first. For applications that give no room
+    /// a name of their own.
+    #[must_use]
+    pub fn people_name_rooms(mut self) -> Self {
+        self.people_name_rooms = true;
+        self
+    }
+}
 
 #[async_trait]
 impl Policy for Members {
@@ -61,7 +76,7 @@ impl Policy for Members {
             return Ok(());
         }
         if let Action::Create(spec) = action {
-            return may_create(spec);
+            return self.may_create(who, spec);
         }
         let access = access.ok_or(Code::NotFound)?;
         let Some(member) = &access.member else { return outsider(who, action, access) };
@@ -72,8 +87,11 @@ impl Policy for Members {
     }
 }
 
-fn may_create(spec: &RoomSpec) -> Result<(), Code> {
-    if spec.id.is_some() || spec.visibility == Visibility::Inbox { Err(Code::Denied) } else { Ok(()) }
+impl Members {
+    fn may_create(self, who: &Identity, spec: &RoomSpec) -> Result<(), Code> {
+        let is_named = spec.name.is_some() && who.kind == Kind::Human && !self.people_name_rooms;
+        if is_named || spec.id.is_some() || spec.visibility == Visibility::Inbox { Err(Code::Denied) } else { Ok(()) }
+    }
 }
 
 /// Judges who is no member: a public room can be joined, everything else does not exist.

@@ -251,6 +251,7 @@ pub trait RoomStore: Send + Sync {
     /// * `rooms_page_by_activity`: a clock that goes back changes no order; equal times are ordered by room id.
     /// * `unread_counts_messages_of_others`: after the read mark, own messages and joins not counted; for a member
     ///   who joined later, from their join on.
+    /// * `a_room_of_two_tells_the_other_one`: to each of the two, with the latest display name seen.
     /// * `one_room_is_listed_alone`: whatever it is, as any list shows it; an unknown one gives an empty list.
     async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError>;
 

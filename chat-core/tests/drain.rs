@@ -57,3 +57,36 @@ async fn a_request_behind_a_slow_one_is_answered_before_the_session_is_closed() 
     drop(ann);
     draining.await.unwrap();
 }
+
+#[tokio::test]
+async fn who_has_not_said_hello_is_sent_away_too() {
+    let engine = common::engine().await;
+    let [mut before, mut gone] = ["ann", "bob"].map(|name| Client::connect(&engine, name));
+    gone.frames.close();
+    drop(gone.session);
+    assert_eq!(gone.outbox.strong_count(), 0, "a session that ended holds nothing");
+    engine.drain(Duration::from_secs(5)).await;
+    assert_eq!(before.next().await["code"], 1012);
+    let mut after = Client::connect(&engine, "ann");
+    assert_eq!(after.next().await["code"], 1012);
+}
+
+#[tokio::test]
+async fn whoever_comes_while_a_node_drains_is_told_when_to_come_back_like_the_others() {
+    let engine = common::engine().await;
+    let mut before = Client::greeted(&engine, "ann").await;
+    let draining = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.drain(Duration::from_secs(5)).await }
+    });
+    while engine.is_ready().await {
+        tokio::task::yield_now().await;
+    }
+    let mut late = Client::connect(&engine, "bob");
+    for client in [&mut before, &mut late] {
+        let close = client.until(|frame| frame["type"] == "close").await;
+        assert!(close["retry_after"].is_object(), "{close}");
+    }
+    drop(before);
+    draining.await.unwrap();
+}

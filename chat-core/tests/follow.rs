@@ -97,7 +97,7 @@ impl Policy for Slow {
         if matches!(action, Action::Read) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        Members.authorize(who, action, access)
+        Members::default().authorize(who, action, access)
     }
 }
 

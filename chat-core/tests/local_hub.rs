@@ -5,11 +5,12 @@ mod common;
 
 use std::sync::Arc;
 
-use chat_core::{Hub, conformance::hub::HubUnderTest};
-use common::{engine, human};
+use chat_core::{Engine, Hub, Members, conformance::hub::HubUnderTest};
+use common::{human, limits};
 
 chat_core::hub_conformance!(local_hub, || async {
-    let engine = engine().await;
+    let policy = Arc::new(Members::default().people_name_rooms());
+    let engine = Engine::builder().limits(limits()).policy(policy).build().await.unwrap();
     HubUnderTest::new(move |name| {
         let hub: Arc<dyn Hub> = Arc::new(engine.hub(human(name)));
         async move { hub }

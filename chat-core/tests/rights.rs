@@ -63,6 +63,22 @@ async fn nobody_writes_to_an_inbox_whatever_the_policy_allows() {
 }
 
 #[tokio::test]
+async fn people_name_rooms_only_where_the_host_lets_them() {
+    let order = || RoomSpec::private("Order 4711").named("order:4711");
+    let engine = engine().await;
+    let ann = engine.hub(human("ann"));
+    assert_eq!(ann.create(order()).await.err().unwrap().code, Code::Denied);
+    let room = engine.hub(Identity::system()).create(order().members([user("bob")])).await.unwrap();
+    assert_eq!(room.id(), RoomId::named("order:4711"));
+    assert_eq!(ann.create(order()).await.err().unwrap().code, Code::Denied);
+    ann.create(RoomSpec::private("order:4711")).await.unwrap(); // a title says nothing
+
+    let policy = Arc::new(Members::default().people_name_rooms());
+    let engine = Engine::builder().limits(limits()).policy(policy).build().await.unwrap();
+    assert_eq!(engine.hub(human("ann")).create(order()).await.unwrap().id(), room.id());
+}
+
+#[tokio::test]
 async fn a_moderator_removes_members_but_no_moderator_and_no_owner() {
     let engine = engine().await;
     let [ann, mia] = ["ann", "mia"].map(|name| engine.hub(human(name)));
@@ -88,7 +104,7 @@ struct Once(Mutex<BTreeSet<String>>);
 #[async_trait]
 impl Policy for Once {
     fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
-        Members.authorize(who, action, access)
+        Members::default().authorize(who, action, access)
     }
 
     async fn screen(&self, _: &Identity, _: RoomId, draft: &mut Draft) -> Result<(), Code> {

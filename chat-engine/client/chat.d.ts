@@ -7,8 +7,13 @@ export const PROTOCOL: 'chat.v1.json';
 export interface Options {
   /** Where the chat is: absolute, or relative to the page (`/chat/ws`). */
   url: string;
-  /** The host's token. Leave it out where a cookie authenticates the connection. */
-  token?: string;
+  /**
+   * The host's token. Leave it out where a cookie authenticates the connection.
+   *
+   * A function is asked at each connect, and again before the token ends, so that the connection lives on. If it
+   * throws, the client tries again later; `null` says that nobody is logged in any more, and ends the client.
+   */
+  token?: string | (() => string | null | Promise<string | null>);
   /** Who this is, if known: then drafts of an earlier page are there at once. Another user's welcome ends the client. */
   user?: string;
   /** Where each room stands, from an earlier `cursors()`; without it, rooms begin at their head. */
@@ -87,6 +92,8 @@ export interface RoomSummary {
   /** The user's role and since when; absent for rooms the user is no member of. */
   role?: Role;
   since?: number;
+  /** The other member of a direct room: its title. */
+  with?: { user: string; name: string };
   head: number;
   read: number;
   unread: number;
@@ -174,7 +181,7 @@ export interface Events {
   gap: { room: string; from: number; to: number; why: 'retention' | 'not_visible' | 'unexplained' };
   /** What you have of this room is of another log: forget it and read its history again. */
   reset: { room: string };
-  /** The authentication ends soon: call `refresh`. */
+  /** The authentication ends soon: call `refresh`, unless `token` is a function. */
   expiring: { at: number };
 }
 
@@ -213,7 +220,7 @@ export class ChatClient {
   join(room: string, user?: string): Draft;
   leave(room: string, user?: string): Draft;
 
-  /** Never stored, lost while offline (a read mark is told later). */
+  /** Never stored, lost while offline (a read mark is told later). Typing is told after 300 ms, then every 2 s. */
   typing(room: string, on?: boolean): void;
   read(room: string, seq: number): void;
   signal(room: string, kind: string, fields?: Record<string, unknown>): void;

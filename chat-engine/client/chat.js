@@ -38,14 +38,20 @@ const WINDOW = 16;
 const UNSENT_MAX = 500;
 /** What `welcome` says by default, until it has been said. */
 const FRAME_BYTES_MAX = 64 * 1024;
-/** Typing is told to others at most this often; they forget it after 4 s. */
+/** Typing is told only after this long: who sends or deletes the first keys at once was not typing for anybody. */
+const TYPING_AFTER_MS = 300;
+/** Typing is told to others again this often; they forget it after {@link TYPING_LASTS_MS}. */
 const TYPING_MS = 2_000;
+/** What is heard of others' typing holds this long, since its end may be lost. */
+const TYPING_LASTS_MS = 4_000;
 /** Read marks are collected this long, since only the last one counts. */
 const READ_MS = 300;
 /** Reasons for which the server stops sending a room that pass by themselves, such as a store that restarts. */
 const PASSING = new Set(['retry', 'rate_limited', 'draining']);
 /** Close codes after which connecting again would only fail again, if no `close` frame says otherwise. */
-const FINAL = new Set([1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4020]);
+const FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4020]);
+/** The close code of an authentication that has ended: final only for those who cannot get a new token. */
+const EXPIRED = 4002;
 
 /** Returns how long to wait before try number `attempt` (from 0): anything up to the doubled base ("full jitter"),
  * so that clients which were cut off together do not come back together. */
@@ -97,6 +103,7 @@ export class ChatClient {
   #cursors = new Map();
   #unsent;
   #typed = new Map();
+  #typists = new Map();
   #reads = new Map();
   #readTimer = null;
   #wake = () => this.wake();
@@ -144,9 +151,9 @@ export class ChatClient {
     else if (this.state === 'online' && quiet) this.rooms({ limit: 1 }).catch(() => {});
   }
 
-  /** Brings a new token before the old one ends. */
+  /** Brings a new token before the old one ends. Not needed where `token` is a function. */
   async refresh(token) {
-    this.#options.token = token;
+    if (!this.#renews()) this.#options.token = token;
     this.#welcomed(await this.request({ type: 'refresh', token }));
   }
 
@@ -193,7 +200,7 @@ export class ChatClient {
   /** Posts a body; `target` is a room id, or `{ to: user }` for the private room with a user. Never waits. */
   post(target, body) {
     const where = typeof target === 'string' ? { room: target } : { to: target.to };
-    if (where.room) this.#typed.delete(where.room);
+    this.#stopTyping(where.room);
     return this.#draft({ type: 'send', ...where, body });
   }
 
@@ -226,11 +233,17 @@ export class ChatClient {
 
   /** Tells the others in the room that the user types, or stopped. Call it on every key. */
   typing(room, on = true) {
-    const last = this.#typed.get(room) ?? -Infinity;
-    if (on ? Date.now() - last < TYPING_MS : last === -Infinity) return;
-    if (on) this.#typed.set(room, Date.now());
-    else this.#typed.delete(room);
-    this.signal(room, 'typing', { on });
+    if (!on) {
+      if (this.#stopTyping(room)) this.signal(room, 'typing', { on: false });
+      return;
+    }
+    if (!this.#typed.has(room)) this.#typed.set(room, { timer: null, told: -Infinity });
+    const typed = this.#typed.get(room);
+    if (Date.now() - typed.told < TYPING_MS) return;
+    typed.timer ??= setTimeout(() => {
+      Object.assign(typed, { timer: null, told: Date.now() });
+      this.signal(room, 'typing', { on: true });
+    }, TYPING_AFTER_MS);
   }
 
   /** Marks a room as read up to `seq`. Marks only rise; one made while offline is told later. */
@@ -262,13 +275,39 @@ export class ChatClient {
   }
 
   async #hello() {
-    const { token } = this.#options;
+    const socket = this.#socket;
     const known = this.cursors().slice(-(this.server?.limits.rooms ?? 256));
     try {
+      const token = this.#renews() ? await this.#options.token() : this.#options.token;
+      if (this.#socket !== socket) return; // given up meanwhile
+      if (token === null) throw new ChatError({ name: 'unauthenticated', code: 1022, message: 'there is no token' });
       this.#welcomed(await this.#ask({ type: 'hello', ...(token && { token }), cursors: known }));
     } catch (error) {
-      // If the connection itself was lost, that is being handled already.
-      if (error.code) this.#end({ ...error, reason: error.message, final: !error.retryable, error });
+      this.#unwelcome(socket, error);
+    }
+  }
+
+  #unwelcome(socket, error) {
+    // If the connection itself was lost, that is being handled already.
+    if (this.#socket !== socket || error.name === 'timeout') return;
+    // Too many connections is not for ever: the `close` that follows says when to come again.
+    if (error.name === 'too_many') return;
+    const final = error instanceof ChatError && !error.retryable;
+    this.#end({ code: error.code ?? 0, reason: error.message, final, retryAfterMs: error.retryAfterMs, error });
+  }
+
+  /** Tells whether the client can get new tokens by itself. */
+  #renews() {
+    return typeof this.#options.token === 'function';
+  }
+
+  /** Brings a new token. If there is none, the connection ends with the old one, and the next one asks again. */
+  async #renew() {
+    try {
+      const token = await this.#options.token();
+      if (token !== null) this.#welcomed(await this.request({ type: 'refresh', token }));
+    } catch (error) {
+      console.warn('the login could not be prolonged', error);
     }
   }
 
@@ -308,9 +347,10 @@ export class ChatClient {
     this.#unsent.pause();
     for (const request of this.#requests.values()) request.fail(failure('offline', 'the connection was lost', true));
     this.#requests.clear();
-    this.#typed.clear();
+    for (const room of [...this.#typed.keys()]) this.#stopTyping(room);
     const close = this.#goodbye ?? { code, reason, reconnect: !final && !FINAL.has(code), retry_after_ms: retryAfterMs };
-    if (!close.reconnect || final) return this.#finish({ code: close.code, reason: close.reason, error });
+    const again = close.reconnect || (close.code === EXPIRED && this.#renews());
+    if (!again || final) return this.#finish({ code: close.code, reason: close.reason, error });
     if (this.#onlineSince && Date.now() - this.#onlineSince >= STABLE_MS) this.#tries = 0;
     this.#onlineSince = 0;
     const wait = (close.retry_after_ms ?? 0) + backoff(this.#tries++, this.#random);
@@ -392,8 +432,14 @@ export class ChatClient {
       this.#cursors.delete(frame.room);
       this.#emit('reset', frame);
     },
-    signal: (frame) => this.#emit('signal', frame),
-    expiring: (frame) => this.#emit('expiring', frame),
+    signal: (frame) => {
+      if (frame.kind === 'typing') this.#heardTyping(frame);
+      this.#emit('signal', frame);
+    },
+    expiring: (frame) => {
+      this.#emit('expiring', frame);
+      if (this.#renews()) this.#renew();
+    },
     close: (frame) => {
       this.#goodbye = frame;
     },
@@ -405,7 +451,29 @@ export class ChatClient {
     if (cursor && seq <= cursor.seq) return; // a repeat after a resume
     if (cursor) this.#miss(room, cursor.seq + 1, seq - 1);
     this.#advance({ room, seq, id });
+    this.#typists.get(`${room} ${entry.author}`)?.stop(); // who has sent it types no more
     this.#emit('entry', entry);
+  }
+
+  /** Sees to it that everybody's typing ends, also when the word of it is lost. */
+  #heardTyping(signal) {
+    const name = `${signal.room} ${signal.user}`;
+    clearTimeout(this.#typists.get(name)?.timer);
+    this.#typists.delete(name);
+    if (!signal.on) return;
+    const stop = () => {
+      this.#heardTyping({ ...signal, on: false });
+      this.#emit('signal', { ...signal, on: false });
+    };
+    this.#typists.set(name, { stop, timer: setTimeout(stop, TYPING_LASTS_MS) });
+  }
+
+  /** Forgets that the user types; returns whether others were told. */
+  #stopTyping(room) {
+    const typed = this.#typed.get(room);
+    clearTimeout(typed?.timer);
+    this.#typed.delete(room);
+    return typed !== undefined && typed.told !== -Infinity;
   }
 
   #followed(frame) {

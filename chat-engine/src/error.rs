@@ -80,7 +80,8 @@ mod tests {
         let error = OpenError::unknown(Part::Store, "carrier-pigeon");
         assert_eq!(
             error.to_string(),
-            "no store is opened by `carrier-pigeon:`; this version opens `memory:`, `sqlite:` (feature `sqlite`)"
+            "no store is opened by `carrier-pigeon:`; this version opens `memory:`, `sqlite:` (feature `sqlite`), \
+             `postgres:` (feature `postgres`), `mysql:` (feature `mysql`), `mariadb:` (feature `mysql`)"
         );
     }
 

@@ -4,15 +4,18 @@
 //! runs inside your process; with nothing but SQLite it needs nothing installed.
 //!
 //! ```
-//! use chat_engine::{Chat, Draft, Hub, Identity, Page, RoomSpec, UserId};
+//! use chat_engine::{Chat, Draft, Hub, Identity, Page, RoomId, RoomSpec, UserId};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let chat = Chat::open("memory:").await?; // or "sqlite:chat.db"
 //!
 //! // Your users and your names for rooms: there is nothing to keep in step.
-//! let ann = chat.hub(Identity::human(UserId::new("ann")?, "Ann"));
-//! let room = ann.create(RoomSpec::public("order:4711")).await?;
+//! let ann = Identity::human(UserId::new("ann")?, "Ann");
+//! let order = RoomSpec::private("Order 4711").named("order:4711").members([ann.user.clone()]);
+//! chat.hub(Identity::system()).create(order).await?; // no effect when it exists
+//!
+//! let room = chat.hub(ann).room(RoomId::named("order:4711")).await?;
 //! room.post(Draft::text("where is my parcel?")).await?;
 //!
 //! let messages = room.history(Page::default()).await?;
@@ -29,7 +32,11 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `axum` | yes | [`Chat::router`] |
+//! | `jwt` | no | `Jwt`, an [`Authenticator`] for tokens of an identity provider |
 //! | `sqlite` | yes | stores at `sqlite:path` |
+//! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
+//! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
+//! | `tls` | no | TLS to those servers, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
 //!
@@ -53,6 +60,8 @@
 
 mod chat;
 mod error;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod open;
 #[cfg(feature = "axum")]
 mod router;
@@ -70,7 +79,9 @@ pub use chat_core::{
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
-pub use open::Part;
+#[cfg(feature = "jwt")]
+pub use jwt::Jwt;
+pub use open::{Part, open_store};
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;

@@ -27,7 +27,13 @@ impl Part {
     /// Returns the schemes that this part can be opened by, each with the cargo feature that adds it, if it needs one.
     pub(crate) const fn schemes(self) -> &'static [(&'static str, Option<&'static str>)] {
         match self {
-            Self::Store => &[("memory", None), ("sqlite", Some("sqlite"))],
+            Self::Store => &[
+                ("memory", None),
+                ("sqlite", Some("sqlite")),
+                ("postgres", Some("postgres")),
+                ("mysql", Some("mysql")),
+                ("mariadb", Some("mysql")),
+            ],
             Self::Broker | Self::Presence | Self::Queue => &[("memory", None)],
         }
     }
@@ -44,15 +50,40 @@ impl fmt::Display for Part {
     }
 }
 
+/// Opens a store by URL, as [`ChatBuilder::store`](crate::ChatBuilder::store) does: for tools that need no chat, and
+/// for hosts that want to know that it can be opened before they go on.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), chat_engine::OpenError> {
+/// let store = chat_engine::open_store("memory:").await?;
+/// let chat = chat_engine::Chat::builder().store(store).build().await?;
+/// # drop(chat);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    store(&Url::new(url)).await
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
-        "sqlite" => match chat_store_sql::SqlStore::open(url.as_str()).await {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
-        },
+        "sqlite" => sql(url).await,
+        #[cfg(feature = "postgres")]
+        "postgres" => sql(url).await,
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => sql(url).await,
         scheme => Err(OpenError::unknown(Part::Store, scheme)),
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+    match chat_store_sql::SqlStore::open(url.as_str()).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
     }
 }
 

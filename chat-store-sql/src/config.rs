@@ -21,8 +21,13 @@ pub struct SqlConfig {
     /// Connections that read at the same time: 4, since reads are short and SQLite's readers share one cache of pages
     /// in the kernel.
     pub readers: u32,
+    /// Connections to a server that write at the same time: 4, as many as an engine has lanes. SQLite has one.
+    pub writers: u32,
     /// How long to wait for another process that writes: 5 s, as long as a sender waits for the engine.
     pub busy_timeout: Duration,
+    /// Whether to open a database that may lose what it has committed (`fsync = off` and the like). It is then logged
+    /// what is not promised; otherwise, and by default, it is refused.
+    pub accept_unsafe: bool,
 }
 
 impl SqlConfig {
@@ -33,7 +38,9 @@ impl SqlConfig {
             namespace: "chat_".to_owned(),
             migrate: true,
             readers: 4,
+            writers: 4,
             busy_timeout: Duration::from_secs(5),
+            accept_unsafe: false,
         }
     }
 
@@ -58,6 +65,20 @@ impl SqlConfig {
         self
     }
 
+    /// Sets how many connections to a server write; at least one.
+    #[must_use]
+    pub fn writers(mut self, writers: u32) -> Self {
+        self.writers = writers.max(1);
+        self
+    }
+
+    /// Sets whether to open a database that may lose what it has committed.
+    #[must_use]
+    pub fn accept_unsafe(mut self, accept_unsafe: bool) -> Self {
+        self.accept_unsafe = accept_unsafe;
+        self
+    }
+
     /// Returns the part of the URL that names the database system.
     pub(crate) fn scheme(&self) -> &str {
         self.url.split_once(':').map_or("", |(scheme, _)| scheme)
@@ -71,7 +92,9 @@ impl fmt::Debug for SqlConfig {
             .field("namespace", &self.namespace)
             .field("migrate", &self.migrate)
             .field("readers", &self.readers)
+            .field("writers", &self.writers)
             .field("busy_timeout", &self.busy_timeout)
+            .field("accept_unsafe", &self.accept_unsafe)
             .finish()
     }
 }

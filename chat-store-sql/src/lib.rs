@@ -6,6 +6,8 @@
 //! |---|---|---|
 //! | `sqlite:chat.db`, `sqlite:///var/lib/chat.db` | a file, for one or more processes of one host | `sqlite` (default) |
 //! | `sqlite::memory:` | gone when the store is dropped; for tests | `sqlite` (default) |
+//! | `postgres://user:password@host:port/database?schema=chat` | PostgreSQL 14 or newer; without `schema`, the role's own | `postgres` |
+//! | `mysql://user:password@host:port/database`, `mariadb://…` | MariaDB 10.6 or newer, or MySQL 8 | `mysql` |
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -15,22 +17,48 @@
 //! # Ok::<(), chat_core::StoreError>(()) }).unwrap();
 //! ```
 //!
+//! The other parameters of a URL are the driver's (sqlx), such as `sslmode=verify-full`, which needs the feature `tls`.
+//! A server whose settings may lose what it has committed is [refused](SqlConfig::accept_unsafe).
+//!
 //! All tables begin with a [prefix](SqlConfig::namespace), so that the database may be the host's own. The schema is
 //! made and brought up to date when the store is opened, or by hand with what [`SqlStore::migrations`] prints.
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect, which has a folder of its own.
+//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect. What a store does is written once
+//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read. A dialect has a folder of its own with
+//! what is left: `sql.rs` (the statements it says in its own way), `open.rs` (connecting, settings, schema), and how it writes.
+//! SQLite has one writer (`sqlite/writer.rs`); servers lend connections that only come back in good order (`server.rs`,
+//! `pool.rs`), and PostgreSQL appends messages by a procedure (`postgres/append.rs`).
 
+mod append;
+mod backend;
 mod config;
+mod connection;
+mod durable;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod listing;
 mod log;
 mod migrate;
+#[cfg(feature = "mysql")]
+mod mysql;
+mod pool;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod prefix;
+mod project;
+mod read;
 mod rooms;
 mod row;
+mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod statements;
+mod url;
+mod work;
 
 use std::{fmt, sync::Arc};
 
@@ -57,7 +85,11 @@ impl SqlStore {
     pub async fn connect(config: SqlConfig) -> Result<Self, StoreError> {
         match config.scheme() {
             #[cfg(feature = "sqlite")]
-            "sqlite" => Ok(Self(Arc::new(sqlite::Sqlite::connect(&config).await?))),
+            "sqlite" => Ok(Self(Arc::new(backend::Opened(sqlite::Sqlite::connect(&config).await?)))),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Ok(Self(Arc::new(backend::Opened(postgres::Postgres::open(&config).await?)))),
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => Ok(Self(Arc::new(backend::Opened(mysql::MySql::open(&config).await?)))),
             scheme => {
                 let what = format!("open a database by `{scheme}:`, for which this program is not built");
                 Err(StoreError::new(StoreErrorKind::Unsupported, what))
@@ -69,7 +101,7 @@ impl SqlStore {
     ///
     /// Run in an empty database it makes the schema of this version; see [`SqlConfig::migrate`].
     pub fn migrations(dialect: Dialect, namespace: &str) -> Result<String, StoreError> {
-        Ok(dialect.script(&prefix::Prefix::new(namespace)?))
+        Ok(dialect.script(&prefix::Prefix::new(namespace, dialect)?))
     }
 }
 

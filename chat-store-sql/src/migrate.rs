@@ -10,6 +10,10 @@ use crate::prefix::Prefix;
 pub enum Dialect {
     /// SQLite 3.51, built into this crate.
     Sqlite,
+    /// PostgreSQL 14 or newer.
+    Postgres,
+    /// MariaDB 10.6 or newer, or MySQL 8.
+    MySql,
 }
 
 impl Dialect {
@@ -17,6 +21,28 @@ impl Dialect {
     fn files(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &[include_str!("../migrations/sqlite/0001_first.sql")],
+            Self::Postgres => &[include_str!("../migrations/postgres/0001_first.sql")],
+            Self::MySql => &[include_str!("../migrations/mysql/0001_first.sql")],
+        }
+    }
+
+    /// Returns what is spelled differently from how statements are written; see [`Prefix::fill`].
+    pub(crate) fn spelling(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Sqlite => &[
+                ("greatest(", "max("),
+                ("least(", "min("),
+                ("{by_messages}", " INDEXED BY {p}messages"),
+                ("{by_edits}", " INDEXED BY {p}edits"),
+            ],
+            // Its planner finds the order by itself, and its statistics say which index.
+            Self::Postgres => &[("CROSS JOIN", "JOIN"), ("?", "$"), ("{by_messages}", ""), ("{by_edits}", "")],
+            Self::MySql => &[
+                ("CROSS JOIN", "STRAIGHT_JOIN"),
+                ("\"", "`"),
+                ("{by_messages}", " FORCE INDEX ({p}messages)"),
+                ("{by_edits}", " FORCE INDEX ({p}edits)"),
+            ],
         }
     }
 
@@ -26,7 +52,7 @@ impl Dialect {
     }
 
     pub(crate) fn script(self, prefix: &Prefix) -> String {
-        self.files().iter().map(|file| prefix.fill(file)).collect::<Vec<_>>().join("\n")
+        self.files().iter().map(|file| prefix.name(file)).collect::<Vec<_>>().join("\n")
     }
 
     /// Returns what has to be run in a database whose schema is of version `found` (0: there is none).

@@ -1,10 +1,13 @@
 //! What stored values are read as, the same in every dialect.
 
-use std::sync::Arc;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+
+use std::{borrow::Cow, sync::Arc};
 
 use chat_core::{
-    Body, Entry, EntryId, Key, Member, Role, RoomId, RoomSummary, Seq, StoreError, Timestamp, UserId,
-    model::{BodyHash, Folded, RoomRecord},
+    Body, Entry, EntryId, Key, Member, Role, RoomId, RoomSummary, Seq, StoreError, StoreErrorKind, Timestamp, UserId,
+    model::{BodyHash, Folded, Person, RoomRecord},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
@@ -87,31 +90,74 @@ impl RoomRow {
     }
 }
 
-/// Is a room's summary with its last message, if it has one.
+/// Is how a draft's room stands, and what is stored under the draft's key: its index, head, guard, highest time trimmed,
+/// and the position, id and hash of the entry.
+pub(crate) type KnownRow = (i64, i64, i64, Option<i64>, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Is where a room stands: its index, head, the id there, guard, first position.
+pub(crate) type HeadRow = (i64, i64, Vec<u8>, i64, i64);
+
+/// Is a row of a list of members.
+pub(crate) struct MemberRow {
+    user: String,
+    name: String,
+    role: String,
+    since: i64,
+}
+
+impl MemberRow {
+    pub(crate) fn into_member(self) -> Result<Member, StoreError> {
+        member(user(self.user)?, self.name, &self.role, self.since)
+    }
+}
+
+/// Is a room's summary with its last message, if it has one, and with the other one in a room of two.
 pub(crate) struct SummaryRow {
     room: RoomRow,
+    with: Option<(String, String)>,
     last: Option<EntryRow>,
 }
 
 impl SummaryRow {
     pub(crate) fn into_summary(self, of: Option<&UserId>) -> Result<RoomSummary, StoreError> {
         let mut summary = self.room.into_summary(of)?;
+        summary.with = self.with.map(|(id, name)| Ok::<_, StoreError>(Person::new(user(id)?, name))).transpose()?;
         summary.last = self.last.map(|last| last.into_shown(summary.room.id)).transpose()?;
         Ok(summary)
     }
 }
 
-pub(crate) fn member(user: UserId, name: String, role: &str, since: i64) -> Result<Member, StoreError> {
+fn member(user: UserId, name: String, role: &str, since: i64) -> Result<Member, StoreError> {
     let role: Role = serde_json::from_value(role.into()).map_err(|_| unreadable("role"))?;
     Ok(Member::new(user, name, role, Seq::from_stored(since)))
 }
 
-/// Writes a role as the word by which it is known in JSON.
-pub(crate) fn word(role: Role) -> String {
-    serde_json::to_value(role).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+/// Writes rows as a JSON array, which a statement takes apart: any number of rows in one parameter.
+pub(crate) fn array(rows: impl IntoIterator<Item = impl Serialize>) -> Result<String, StoreError> {
+    text(&rows.into_iter().collect::<Vec<_>>())
 }
 
-pub(crate) fn user(id: impl Into<Arc<str>>) -> Result<UserId, StoreError> {
+/// Returns a display name as it is stored. It is the host's own text, and PostgreSQL keeps no text with a zero in it.
+pub(crate) fn display_name(name: &str) -> Cow<'_, str> {
+    if name.contains('\0') { name.replace('\0', "\u{fffd}").into() } else { name.into() }
+}
+
+/// Writes 16 bytes as a text that every dialect reads back, for use in such an array.
+pub(crate) fn hex(bytes: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*bytes))
+}
+
+pub(crate) fn text(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::new(StoreErrorKind::Other, "write JSON").with_source(error))
+}
+
+/// Writes what is one word in JSON, such as a role, without the quotes.
+pub(crate) fn word(word: impl Serialize) -> String {
+    serde_json::to_value(word).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn user(id: impl Into<Arc<str>>) -> Result<UserId, StoreError> {
     UserId::new(id).map_err(|_| unreadable("user id"))
 }
 
@@ -124,10 +170,12 @@ pub(crate) fn hash(stored: Option<&[u8]>) -> Result<Option<BodyHash>, StoreError
 }
 
 pub(crate) fn json<T: DeserializeOwned>(stored: &str) -> Result<T, StoreError> {
-    serde_json::from_str(stored).map_err(|error| unreadable("JSON column").with_source(error))
+    // Without the parser's own words: they would repeat what people wrote, at any length.
+    serde_json::from_str(stored).map_err(|_| unreadable("JSON column"))
 }
 
-/// Reads rows by the names of their columns, for the rows of every driver that has these types.
+/// Reads rows by the names of their columns, for the rows of every driver that has these types. User ids, and what may
+/// come in their place, are read unchecked: MySQL keeps them as bytes, which alone it compares byte by byte.
 macro_rules! from_row {
     ($type:ty, $row:ident => $make:expr) => {
         impl<'r, R: Row> FromRow<'r, R> for $type
@@ -148,8 +196,8 @@ from_row!(EntryRow, row => Self {
     seq: row.try_get("seq")?,
     id: row.try_get("id")?,
     key: row.try_get("key")?,
-    author: row.try_get("author")?,
-    name: row.try_get("name")?,
+    author: row.try_get_unchecked("author")?,
+    name: row.try_get_unchecked("name")?,
     body: row.try_get("body")?,
     shown: row.try_get("shown")?,
     at: row.try_get("at")?,
@@ -163,12 +211,34 @@ from_row!(RoomRow, row => Self {
     active: row.try_get("active")?,
     role: row.try_get("role")?,
     since: row.try_get("since")?,
-    member_name: row.try_get("member_name")?,
+    member_name: row.try_get_unchecked("member_name")?,
     read: row.try_get("read")?,
     unread: row.try_get("unread")?,
 });
 
 from_row!(SummaryRow, row => Self {
     room: RoomRow::from_row(row)?,
+    with: row.try_get_unchecked::<Option<String>, _>("with_user")?.zip(row.try_get_unchecked("with_name")?),
     last: row.try_get::<Option<i64>, _>("seq")?.map(|_| EntryRow::from_row(row)).transpose()?,
 });
+
+from_row!(MemberRow, row => Self {
+    user: row.try_get_unchecked("user_id")?,
+    name: row.try_get_unchecked("name")?,
+    role: row.try_get("role")?,
+    since: row.try_get("since")?,
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_corrupt_column_does_not_repeat_it() {
+        for corrupt in [r#"{"body":{"kind":"text","text":"a"},"folded":"a secret"}"#, "a secret", ""] {
+            let Err(error) = json::<Shown>(corrupt) else { panic!("{corrupt:?} was read") };
+            assert_eq!(error.to_string(), "read a stored JSON column: the store holds something unreadable");
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+}

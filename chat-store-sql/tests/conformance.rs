@@ -1,8 +1,15 @@
 //! The store keeps the promises of the port.
+//!
+//! Those on servers are run by `scripts/test`, or by hand:
+//! `eval "$(scripts/services env)"; cargo test -p chat-store-sql --all-features --test conformance -- --ignored`
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use chat_store_sql::SqlStore;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use common::Place;
 use tempfile::TempDir;
 
 chat_core::store_conformance!(sqlite_in_a_file, async || {
@@ -12,3 +19,17 @@ chat_core::store_conformance!(sqlite_in_a_file, async || {
 });
 
 chat_core::store_conformance!(sqlite_in_memory, async || SqlStore::open("sqlite::memory:").await.expect("a store"));
+
+#[cfg(feature = "postgres")]
+chat_core::store_conformance!(
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    postgres,
+    async || Place::postgres().await.with_store().await
+);
+
+#[cfg(feature = "mysql")]
+chat_core::store_conformance!(
+    #[ignore = "needs MariaDB or MySQL: scripts/test"]
+    mysql,
+    async || Place::mysql().await.with_store().await
+);

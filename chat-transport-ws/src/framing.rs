@@ -1,12 +1,14 @@
 //! JSON in WebSocket text frames, as a server sends them: unmasked, so the same bytes fit every recipient.
 
 use bytes::Bytes;
-use chat_core::{Close, Encoding, protocol::ServerFrame};
+use chat_core::{Close, CloseCode, Encoding, protocol::ServerFrame};
 
 /// Room for the longest header of an unmasked frame; JSON is written behind it and the header right before the JSON.
 const HEADER_MAX: usize = 10;
 
-const FIN_TEXT: u8 = 0x81;
+pub(crate) const FIN_TEXT: u8 = 0x81;
+#[cfg(feature = "echo")]
+pub(crate) const FIN_BINARY: u8 = 0x82;
 const FIN_CLOSE: u8 = 0x88;
 
 /// An empty ping.
@@ -22,13 +24,21 @@ impl Encoding for JsonText {
         out.resize(HEADER_MAX, 0);
         // Cannot fail: all map keys are texts and the writer is memory.
         let _ = serde_json::to_writer(&mut out, frame);
-        let start = write_header(&mut out);
+        let start = write_header(FIN_TEXT, &mut out);
         Bytes::from(out).slice(start..)
     }
 }
 
+/// Frames a whole message; `first` is the byte with its kind.
+#[cfg(feature = "echo")]
+pub(crate) fn message(first: u8, payload: &[u8]) -> Bytes {
+    let mut out = [&[0; HEADER_MAX], payload].concat();
+    let start = write_header(first, &mut out);
+    Bytes::from(out).slice(start..)
+}
+
 /// Writes the header into the end of the first [`HEADER_MAX`] bytes. Returns where it begins.
-fn write_header(out: &mut [u8]) -> usize {
+fn write_header(first: u8, out: &mut [u8]) -> usize {
     let length = out.len() - HEADER_MAX;
     let start = match length {
         0..=125 => HEADER_MAX - 2,
@@ -37,7 +47,7 @@ fn write_header(out: &mut [u8]) -> usize {
     };
     let header = &mut out[start..HEADER_MAX];
     let bytes = (length as u64).to_be_bytes();
-    header[0] = FIN_TEXT;
+    header[0] = first;
     match header.len() {
         2 => header[1] = bytes[7],
         4 => {
@@ -52,22 +62,27 @@ fn write_header(out: &mut [u8]) -> usize {
     start
 }
 
-/// Returns a connection's last bytes: the `close` frame of the protocol, then the WebSocket's own, which carries the
-/// code and the reason for clients that look no further.
+/// Returns a connection's last bytes: the `close` frame of the protocol, then the WebSocket's own.
 pub(crate) fn closing(why: &Close) -> Vec<u8> {
     let mut out = JsonText.encode(&ServerFrame::Close(why)).to_vec();
-    let reason = why.code.reason().as_bytes();
+    out.extend(close(why.code));
+    out
+}
+
+/// Returns the WebSocket's own close frame. It carries the code and the reason, for clients that look no further.
+pub(crate) fn close(code: CloseCode) -> Vec<u8> {
+    let reason = code.reason().as_bytes();
     // A control frame's payload is at most 125 bytes; reasons are a few words.
     let length = u8::try_from(2 + reason.len()).unwrap_or(2).min(125);
-    out.extend([FIN_CLOSE, length]);
-    out.extend((why.code as u16).to_be_bytes());
+    let mut out = vec![FIN_CLOSE, length];
+    out.extend((code as u16).to_be_bytes());
     out.extend(&reason[..usize::from(length) - 2]);
     out
 }
 
 #[cfg(test)]
 mod tests {
-    use chat_core::{CloseCode, HubError, protocol};
+    use chat_core::{HubError, protocol};
 
     use super::*;
 

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `client` | the module `client`: a remote [`Hub`](chat_core::Hub), for bots, terminals and other servers |
 //! | `client-tls` | `wss://` in the client; the application installs the rustls provider of its choice |
+//! | `echo` | ends that send back what they get, for test suites of WebSocket; no part of the API |
 
 #[cfg(feature = "client")]
 pub mod client;

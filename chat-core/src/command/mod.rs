@@ -4,6 +4,8 @@
 //! is a [`RemoteCommand`] here, which puts the [`Invocation`] into a [work queue](crate::WorkQueue), and an ordinary
 //! [`Command`] there, run by a [`BotRunner`], which puts a [`CommandResult`] into another queue for the engine.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod parser;
 mod registry;
 mod remote;

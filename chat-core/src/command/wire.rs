@@ -110,7 +110,7 @@ fn encode(body: &impl Serialize) -> Bytes {
     serde_json::to_vec(&Envelope { v: VERSION, body }).unwrap_or_default().into()
 }
 
-fn decode<T: DeserializeOwned>(job: &[u8]) -> Result<T, WireError> {
+pub(super) fn decode<T: DeserializeOwned>(job: &[u8]) -> Result<T, WireError> {
     #[derive(Deserialize)]
     struct Version {
         v: u32,

@@ -56,7 +56,8 @@ type HubFor = Arc<dyn Fn(&str) -> BoxFuture<'static, Arc<dyn Hub>> + Send + Sync
 
 /// Is a kind of hub to be tested: all hubs of one chat that nobody else uses.
 ///
-/// The engine behind it has the limits of [`Limits::load_profile`](crate::Limits::load_profile).
+/// The engine behind it has the limits of [`Limits::load_profile`](crate::Limits::load_profile), and
+/// [lets people name rooms](crate::Members::people_name_rooms).
 #[derive(Clone)]
 pub struct HubUnderTest {
     hub: HubFor,
@@ -190,7 +191,10 @@ impl Events {
 /// Also when the two creations race.
 pub async fn a_named_room_is_created_once(on: HubUnderTest) {
     let (ann, bob) = (on.hub("ann").await, on.hub("bob").await);
-    let (one, two) = tokio::join!(ann.create(RoomSpec::public("tea")), bob.create(RoomSpec::public("tea")));
+    let (one, two) = tokio::join!(
+        ann.create(RoomSpec::public("Tea").named("tea")),
+        bob.create(RoomSpec::public("Tea").named("tea"))
+    );
     let (one, two) = (one.expect("create"), two.expect("create"));
     assert_eq!((one.id(), two.id()), (RoomId::named("tea"), RoomId::named("tea")));
     ann.create(RoomSpec::private("Secret").named("secret")).await.expect("create");

@@ -10,7 +10,8 @@
 //!
 //! The line becomes a module of that name with one test per case, as in `my_store::append_numbers_densely`. The factory
 //! runs once per case and gives a port that shares nothing with those of other cases: on a real server, under a
-//! namespace of its own. A server that cannot be reached fails the test; nothing is skipped in silence. The tests bring
+//! namespace of its own. A server that cannot be reached fails the test; nothing is skipped in silence. What is not run
+//! with every `cargo test` says so: `store_conformance!(#[ignore = "needs a server"] my_store, …)`. The tests bring
 //! their own runtime: the only thing an adapter adds is `chat-core = { …, features = ["conformance"] }` under
 //! `[dev-dependencies]`.
 
@@ -54,12 +55,13 @@ macro_rules! suite {
         $(#[$doc])*
         #[macro_export]
         macro_rules! $macro {
-            ($d name:ident, $d factory:expr $d(,)?) => {
+            ($d(#[$d attribute:meta])* $d name:ident, $d factory:expr $d(,)?) => {
                 mod $d name {
                     #[allow(unused_imports)] // what the factory names
                     use super::*;
 
                     $(#[test]
+                    $d(#[$d attribute])*
                     fn $case() {
                         $d crate::conformance::run(async {
                             $d crate::conformance::$module::$case(($d factory)().await.into()).await;

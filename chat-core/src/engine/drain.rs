@@ -59,6 +59,13 @@ impl Drop for Taken {
 const SPREAD_MS: u64 = 2_000;
 
 impl Inner {
+    /// Sends one of `count` clients away, until a random time so that at most a thousand come back in a second.
+    pub(super) fn goodbye(&self, count: usize) -> Close {
+        let spread = SPREAD_MS.max(count as u64);
+        let random = u64::from_be_bytes(clock::bytes(&*self.entropy));
+        Close::new(CloseCode::Draining).after(Duration::from_millis(random % spread))
+    }
+
     /// Counts a request, unless the node is being drained: then nobody waits for what comes.
     pub(super) fn take(&self) -> Option<Taken> {
         let taken = self.work.take(); // before the look, so that a drain that begins now waits
@@ -71,11 +78,10 @@ impl Inner {
         if tokio::time::timeout(grace / 2, self.work.idle()).await.is_err() {
             tracing::warn!("not all that was taken was answered when the time to drain was half over");
         }
-        let seats = self.seats();
-        for seat in &seats {
-            let random = u64::from_be_bytes(clock::bytes(&*self.entropy));
-            let spread = SPREAD_MS.max(seats.len() as u64); // at most a thousand come back in a second
-            seat.close(Close::new(CloseCode::Draining).after(Duration::from_millis(random % spread)));
+        let mut outboxes: Vec<_> = self.seats().iter().map(|seat| seat.outbox.clone()).collect();
+        outboxes.extend(self.strangers.lock().values().cloned());
+        for outbox in &outboxes {
+            outbox.close(self.goodbye(outboxes.len()));
         }
         let gone = async {
             loop {

@@ -137,7 +137,7 @@ impl Core {
                 match error.code {
                     Code::Unauthenticated => self.outbox.close(CloseCode::Unauthenticated.into()),
                     Code::TooMany => self.outbox.close(CloseCode::TooMany.into()),
-                    Code::Draining => self.outbox.close(CloseCode::Draining.into()),
+                    Code::Draining => self.outbox.close(self.engine.goodbye(1)),
                     _ => {}
                 }
             }
@@ -198,7 +198,7 @@ impl Core {
         self.engine.clone().occupy(seat);
         self.greeted(Some(sender.clone()));
         if self.engine.draining.load(std::sync::atomic::Ordering::Acquire) {
-            seat.close(CloseCode::Draining.into()); // it came in just after all others were closed
+            seat.close(self.engine.goodbye(1)); // it came in just after all others were closed
         }
         if self.has_ended() {
             self.engine.clone().vacate(seat.clone(), &sender.person);
@@ -212,8 +212,8 @@ impl Core {
         let person = engine.people.person(&who.user);
         let first = person.enter(engine.limits.sessions_per_user_max).ok_or(Code::TooMany)?;
         let number = engine.next_number();
-        let seat =
-            Seat::new(number, who.clone(), self.outbox.clone(), self.encoding.clone(), self.nudges(who.login.clone()));
+        self.live_by(&who.login);
+        let seat = Seat::new(number, who.clone(), self.outbox.clone(), self.encoding.clone(), self.nudges());
         if first {
             let (engine, user) = (engine.clone(), who.user.clone());
             tokio::spawn(async move { engine.came(&user).await });
@@ -254,9 +254,18 @@ impl Core {
     }
 
     async fn refresh(&self, sender: &Sender, reference: Option<u64>, token: &str) -> Result<(), HubError> {
+        let asked = self.engine.clock.now();
         let fresh = self.engine.authenticate(token).await?;
         if fresh.user != sender.who.user {
             return Err(HubError::new(Code::Denied, "a session cannot change its user"));
+        }
+        // First the login, then the look back: what revokes the login from now on ends the session by itself.
+        self.live_by(&fresh.login);
+        let inbox = self.engine.read_access(RoomId::inbox(&fresh.user), &fresh.user).await?;
+        let inbox = inbox.unwrap_or_else(|| super::reads::empty_inbox(&fresh.user));
+        if self.engine.was_revoked(&inbox, &fresh, asked).await? {
+            self.outbox.close(CloseCode::Revoked.into());
+            return Err(Code::Unauthenticated.into());
         }
         if let Some(seat) = &sender.seat {
             seat.prolong(fresh.expires);
@@ -268,7 +277,8 @@ impl Core {
 }
 
 impl Inner {
-    /// Tells whether the authentication was taken back between the upgrade and hello.
+    /// Tells whether the authentication was taken back while it was on its way to here: of this login, or after
+    /// `connected` of all.
     async fn was_revoked(&self, inbox: &Access, who: &Identity, connected: Timestamp) -> Result<bool, HubError> {
         let after = Seq::from_stored(inbox.as_of.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
         let recent = self.store.read(inbox.room.id, after, REVOCATIONS_LOOKED_AT).await;

@@ -11,6 +11,8 @@ mod check;
 mod commands;
 mod drain;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod greet;
 mod hint;
 mod hub;
@@ -46,7 +48,7 @@ use crate::{
     auth::Authenticator,
     clock::{self, Clock, Entropy},
     command::Registry,
-    fanout::{Encoding, Rooms, Seat},
+    fanout::{Encoding, Outbox, Rooms, Seat},
     model::{EntryId, Key, NodeId, Notice, RoomId, UserId},
     policy::Policy,
     presence::Presence,
@@ -105,6 +107,8 @@ struct Inner {
     presence_lapsed: AtomicBool,
     watches: presence::Watches,
     seats: Mutex<BTreeMap<u64, Arc<Seat>>>,
+    /// The outboxes of connections that have not said hello yet: a drain closes them, too.
+    strangers: Mutex<BTreeMap<u64, Arc<dyn Outbox>>>,
     seat_gone: Notify,
     numbers: AtomicU64,
     poll_now: Notify,

@@ -82,11 +82,20 @@ impl Inner {
         Ok(rooms)
     }
 
+    /// Returns one room as lists show it. Who may not read a public room finds it in a list, and so here.
     pub(super) async fn summary(&self, who: &Identity, room: RoomId) -> Result<RoomSummary, HubError> {
+        let denied = match self.readable(who, room).await {
+            Err(error) if error.code != Code::Denied => return Err(error),
+            readable => readable.err(),
+        };
         let one = Listing::One(room, who.user.clone());
         let rooms = self.store.rooms(&one, &Page::newest(1)).await.map_err(|error| self.store_failed(&error))?;
         let mut summary = rooms.into_iter().next().ok_or(Code::NotFound)?;
-        hide_earlier(&mut summary);
+        match denied {
+            Some(error) if summary.room.visibility != Visibility::Public => return Err(error),
+            Some(_) => summary.last = None,
+            None => hide_earlier(&mut summary),
+        }
         Ok(summary)
     }
 

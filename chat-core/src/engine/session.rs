@@ -78,7 +78,11 @@ pub(super) struct Core {
     pub(super) encoding: Arc<dyn Encoding>,
     pub(super) peer: Peer,
     pub(super) connected: Timestamp,
+    /// Its number among the strangers, until it has said hello.
+    stranger: u64,
     pub(super) order: Arc<Order>,
+    /// The login that this session lives by: the one it began with, or the latest that refreshed it.
+    login: Mutex<Arc<str>>,
     phase: Mutex<Phase>,
     desk: Mutex<Desk>,
     ended: AtomicBool,
@@ -132,13 +136,19 @@ impl Engine {
             encoding,
             peer,
             connected: self.inner().clock.now(),
+            stranger: self.inner().next_number(),
             order: Arc::default(),
+            login: Mutex::new("".into()),
             phase: Mutex::new(Phase::New),
             desk: Mutex::default(),
             ended: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             free: Notify::new(),
         };
+        self.inner().strangers.lock().insert(core.stranger, core.outbox.clone());
+        if self.inner().draining.load(Ordering::Acquire) {
+            core.outbox.close(self.inner().goodbye(1)); // it came in just after all others were closed
+        }
         Session { core: Arc::new(core), engine: self.clone(), invalid_frames: 0 }
     }
 }
@@ -224,6 +234,9 @@ impl Core {
 
     /// Ends `hello`: with somebody, or so that it can be said again.
     pub(super) fn greeted(&self, sender: Option<Sender>) {
+        if sender.is_some() {
+            self.engine.strangers.lock().remove(&self.stranger);
+        }
         *self.phase.lock() = sender.map_or(Phase::New, Phase::Open);
     }
 
@@ -317,15 +330,22 @@ impl Core {
         item
     }
 
+    /// Lets the session live by this login: it ends when the login is revoked.
+    pub(super) fn live_by(&self, login: &Arc<str>) {
+        self.login.lock().clone_from(login);
+    }
+
     /// Returns the function by which rooms reach this session. A revocation does not wait at the desk.
-    pub(super) fn nudges(self: &Arc<Self>, login: Arc<str>) -> Box<dyn Fn(Nudge) + Send + Sync> {
+    pub(super) fn nudges(self: &Arc<Self>) -> Box<dyn Fn(Nudge) + Send + Sync> {
         let core: Weak<Self> = Arc::downgrade(self);
         Box::new(move |nudge| {
             let Some(core) = core.upgrade() else { return };
             match nudge {
                 Nudge::Unpark => core.enqueue(Item::Unpark),
                 Nudge::Expelled(room) => core.enqueue(Item::Expelled(room)),
-                Nudge::Notice(notice) if notice.revokes(&login) => core.outbox.close(CloseCode::Revoked.into()),
+                Nudge::Notice(notice) if notice.revokes(&core.login.lock()) => {
+                    core.outbox.close(CloseCode::Revoked.into());
+                }
                 Nudge::Notice(notice) => core.enqueue(Item::Notice(notice)),
             }
         })
@@ -334,6 +354,7 @@ impl Core {
     /// Ends the session: what is under way is finished, what waits is dropped, the rooms are left.
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        self.engine.strangers.lock().remove(&self.stranger);
         let Phase::Open(sender) = std::mem::replace(&mut *self.phase.lock(), Phase::Greeting) else { return };
         if let Some(seat) = sender.seat {
             self.engine.clone().vacate(seat, &sender.person);

@@ -19,5 +19,5 @@ pub use entry::{BodyHash, Draft, Entry, Folded, NewEntry, Reaction};
 pub(crate) use id::check_name;
 pub use id::{EntryId, InvalidId, Key, NodeId, RoomId, Seq, UserId};
 pub use identity::{Identity, Kind};
-pub use room::{History, Member, Role, RoomRecord, RoomSpec, RoomSummary, Visibility};
+pub use room::{History, Member, Person, Role, RoomRecord, RoomSpec, RoomSummary, Visibility};
 pub use time::Timestamp;

@@ -77,10 +77,9 @@ pub struct RoomSpec {
 }
 
 impl RoomSpec {
-    /// Describes a public room with the host's own name, shown under that name.
-    pub fn public(name: impl Into<Arc<str>>) -> Self {
-        let name = name.into();
-        Self { name: Some(name.clone()), title: name, visibility: Visibility::Public, ..Self::default() }
+    /// Describes a public room.
+    pub fn public(title: impl Into<Arc<str>>) -> Self {
+        Self { title: title.into(), visibility: Visibility::Public, ..Self::default() }
     }
 
     /// Describes a private group.
@@ -95,7 +94,8 @@ impl RoomSpec {
         self
     }
 
-    /// Names the room with the host's own name.
+    /// Names the room with the host's own name, by which it is found and created only once. Who may do so is the
+    /// [policy](crate::Policy)'s to say: by [default](crate::Members) people may not.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
@@ -172,6 +172,23 @@ impl Member {
     }
 }
 
+/// Is somebody, by id and by the name that people read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Person {
+    /// The user.
+    pub user: UserId,
+    /// The latest display name seen; the user id until one was seen.
+    pub name: Arc<str>,
+}
+
+impl Person {
+    /// Makes a person.
+    pub fn new(user: UserId, name: impl Into<Arc<str>>) -> Self {
+        Self { user, name: name.into() }
+    }
+}
+
 /// Is a room as a list shows it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -180,6 +197,8 @@ pub struct RoomSummary {
     pub room: RoomRecord,
     /// The membership of the user who asked.
     pub member: Option<Member>,
+    /// The other member of a [direct](Visibility::Direct) room, which has no other title; for its members alone.
+    pub with: Option<Person>,
     /// The position of the last entry that took a right away.
     pub guard: Seq,
     /// The last position.
@@ -198,6 +217,6 @@ impl RoomSummary {
     /// Makes the summary of a room with nothing but the given facts.
     pub fn new(room: RoomRecord, member: Option<Member>, head: Seq, guard: Seq) -> Self {
         let active = room.created;
-        Self { room, member, guard, head, last: None, read: Seq::ZERO, unread: 0, active }
+        Self { room, member, with: None, guard, head, last: None, read: Seq::ZERO, unread: 0, active }
     }
 }

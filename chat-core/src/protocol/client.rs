@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Code, HubError, Outgoing,
-    parts::{self, missing, too_deep},
+    parts::{self, Object, missing, too_deep},
 };
 use crate::model::{Cursor, Draft, Key, Page, RoomId, RoomSpec, Seq, UserId};
 
@@ -117,13 +117,15 @@ pub struct DecodeError {
 struct Fields<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
+    #[serde(rename = "ref")]
+    reference: Option<u64>,
     #[serde(borrow, default)]
     key: Option<Cow<'a, str>>,
     room: Option<RoomId>,
     to: Option<UserId>,
     token: Option<String>,
-    cursors: Option<Vec<Cursor>>,
-    cursor: Option<At>,
+    cursors: Option<Vec<Object<Cursor>>>,
+    cursor: Option<Object<At>>,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "spec")]
@@ -166,11 +168,13 @@ pub fn decode(bytes: &[u8]) -> Result<(Option<u64>, Request), DecodeError> {
     if !text.trim_start().starts_with('{') {
         return Err(invalid("a frame is one JSON object"));
     }
-    // The `ref` is read on its own, so that even a frame with a wrong field elsewhere is answered under it.
-    let reference = serde_json::from_str::<Reference>(text).ok().and_then(|found| found.reference);
-    let failed = |error: HubError| DecodeError { reference, error };
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| failed(field_error(&error)))?;
-    fields.into_request().map(|request| (reference, request)).map_err(failed)
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
+        // The `ref` is read on its own, so that even a frame with a wrong field elsewhere is answered under it.
+        let reference = serde_json::from_str::<Reference>(text).ok().and_then(|found| found.reference);
+        DecodeError { reference, error: field_error(&error) }
+    })?;
+    let reference = fields.reference;
+    fields.into_request().map(|request| (reference, request)).map_err(|error| DecodeError { reference, error })
 }
 
 /// Says what is wrong in words of ours: the parser's own would repeat the input.
@@ -189,7 +193,13 @@ impl Fields<'_> {
     fn into_request(self) -> Result<Request, HubError> {
         let page = self.page()?;
         Ok(match &*self.kind {
-            "hello" => Request::Hello { token: self.token, cursors: self.cursors.unwrap_or_default() },
+            "hello" => {
+                let cursors = self.cursors.unwrap_or_default();
+                Request::Hello {
+                    token: self.token,
+                    cursors: cursors.into_iter().map(|Object(cursor)| cursor).collect(),
+                }
+            }
             "refresh" => Request::Refresh { token: self.token.ok_or_else(|| missing("`token`"))? },
             "create" => Request::Create { key: self.key()?, spec: parts::read_spec(self.spec)? },
             "rooms" => Request::Rooms { which: self.which.unwrap_or_default(), page },
@@ -197,7 +207,7 @@ impl Fields<'_> {
             "history" => Request::History { room: self.room()?, page },
             "follow" => {
                 let room = self.room()?;
-                Request::Follow { room, cursor: self.cursor.map(|at| Cursor::new(room, at.seq, at.id)) }
+                Request::Follow { room, cursor: self.cursor.map(|Object(at)| Cursor::new(room, at.seq, at.id)) }
             }
             "unfollow" => Request::Unfollow { room: self.room()? },
             "send" => Request::Send {

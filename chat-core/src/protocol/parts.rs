@@ -1,5 +1,11 @@
 //! Reads the parts that requests are made of: frames and REST bodies refuse the same things in the same words.
 
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 use super::{Code, HubError};
@@ -53,7 +59,8 @@ pub fn read_body(raw: Option<&RawValue>) -> Result<Body, HubError> {
 /// Reads the description of a room.
 pub fn read_spec(raw: Option<&RawValue>) -> Result<RoomSpec, HubError> {
     let raw = raw.ok_or_else(|| missing("`spec`"))?;
-    serde_json::from_str(raw.get())
+    serde_json::from_str::<Object<RoomSpec>>(raw.get())
+        .map(|Object(spec)| spec)
         .map_err(|_| HubError::new(Code::InvalidBody, "the `spec` is not the description of a room"))
 }
 
@@ -74,4 +81,27 @@ pub fn read_page(
     let mut page = Page::newest(limit);
     (page.before, page.after, page.after_user) = (before, after, after_user);
     Ok(page)
+}
+
+/// Reads a JSON object and nothing else: a list would do, too, as the fields in their order, which nobody has promised.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Object<T>, M::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }

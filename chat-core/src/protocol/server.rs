@@ -167,6 +167,9 @@ pub fn summary_json(summary: &RoomSummary) -> Value {
         map.insert("role".into(), to_json(&member.role));
         map.insert("since".into(), to_json(&member.since));
     }
+    if let Some(with) = &summary.with {
+        map.insert("with".into(), to_json(with));
+    }
     map.insert("head".into(), to_json(&summary.head));
     map.insert("read".into(), to_json(&summary.read));
     map.insert("unread".into(), summary.unread.into());

@@ -100,7 +100,7 @@ impl Outbox for Frames {
     }
 
     fn close(&self, why: Close) {
-        let _ = self.0.send(json!({"type": "close", "code": why.code as u16}));
+        let _ = self.0.send(json!({"type": "close", "code": why.code as u16, "retry_after": why.retry_after}));
     }
 }
 
@@ -122,10 +122,14 @@ pub struct Client {
 
 impl Client {
     pub fn connect(engine: &Engine, name: &str) -> Self {
+        Self::connect_as(engine, Peer::known(None, human(name)))
+    }
+
+    pub fn connect_as(engine: &Engine, peer: Peer) -> Self {
         let (sender, frames) = mpsc::unbounded_channel();
         let outbox = Arc::new(Frames(sender));
         let weak = Arc::downgrade(&outbox);
-        let session = engine.connect(Peer::known(None, human(name)), outbox, Arc::new(Json));
+        let session = engine.connect(peer, outbox, Arc::new(Json));
         Self { session, frames, outbox: weak }
     }
 

@@ -6,7 +6,7 @@ use chat_core::{
     Text, UserId,
     conformance::store::StoreUnderTest,
     memory::MemoryStore,
-    model::{BodyHash, Edit, NewEntry},
+    model::{BodyHash, Edit, NewEntry, Person},
     store::{Access, Append, Head, Listing, Outcome},
 };
 use parking_lot::Mutex;
@@ -53,6 +53,7 @@ mutants! { store, broken;
     rooms_are_listed_by_activity: ListsBackwards,
     rooms_page_by_activity: IgnoresBefore,
     unread_counts_messages_of_others: CountsOneMore,
+    a_room_of_two_tells_the_other_one: NamesEverybody,
     one_room_is_listed_alone: ForgetsTheOne,
     read_marks_only_rise: KeepsTheLastMark,
     a_read_mark_ends_at_the_head: KeepsTheLastMark,
@@ -99,6 +100,7 @@ enum Defect {
     JoinsAgain,
     ListsBackwards,
     CountsOneMore,
+    NamesEverybody,
     ForgetsTheOne,
     KeepsTheLastMark,
     ProjectsAgain,
@@ -275,6 +277,7 @@ impl RoomStore for Broken {
         for summary in &mut rooms {
             match self.defect {
                 CountsOneMore => summary.unread += 1,
+                NamesEverybody => summary.with = Some(Person::new(UserId::system(), "somebody")),
                 KeepsTheLastMark => summary.read = self.last_mark.lock().unwrap_or(summary.read),
                 _ => {}
             }

@@ -333,7 +333,7 @@ impl Room {
         debug_assert_eq!(who.kind, Kind::Human);
         let body = &entry.body;
         if let Body::Room(RoomChange::Created(spec)) = body {
-            return Members.authorize(&who, &Action::Create(spec), None).is_ok();
+            return Members::default().authorize(&who, &Action::Create(spec), None).is_ok();
         }
         let Some(record) = &self.record else { return false };
         let target = body.target().and_then(|seq| self.log.iter().find(|entry| entry.seq == seq));
@@ -344,7 +344,7 @@ impl Room {
         let as_of = self.head();
         let access = Access { room: record.clone(), member: self.member(&entry.author), guard: self.guard, as_of };
         let action = Action::Post { body, target, subject: subject.as_ref() };
-        Members.authorize(&who, &action, Some(&access)).is_ok()
+        Members::default().authorize(&who, &action, Some(&access)).is_ok()
     }
 
     fn member(&self, user: &UserId) -> Option<Member> {

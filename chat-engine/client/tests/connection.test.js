@@ -252,13 +252,71 @@ test('a listener that throws does not keep entries from the others', async (cont
   assert.deepEqual(all, [1, 2]);
 });
 
-test('typing is told at most every two seconds, read marks only rise', async () => {
+const signals = () => net.latest().of('signal').map(({ signal, on, seq }) => [signal, on ?? seq]);
+
+test('typing is told after a moment and then at most every two seconds', async () => {
   chat.connect();
   await net.latest().greet();
-  for (let key = 0; key < 5; key += 1) chat.typing('r');
+  for (let key = 0; key < 30; key += 1) {
+    chat.typing('r');
+    mock.timers.tick(100);
+  }
+  assert.deepEqual(signals(), [['typing', true], ['typing', true]]);
   chat.typing('r', false);
-  assert.deepEqual(net.latest().of('signal').map(({ on }) => on), [true, false]);
+  chat.typing('r', false);
+  assert.deepEqual(signals().slice(2), [['typing', false]]);
+});
+
+test('who sends or deletes the first keys at once was not typing', async () => {
+  chat.connect();
+  await net.latest().greet();
+  chat.typing('r');
+  chat.typing('r', false);
+  chat.typing('r');
+  chat.say('r', 'quick');
+  mock.timers.tick(1_000);
+  assert.deepEqual(signals(), []);
+});
+
+test('the typing of others ends after four seconds, with their message, or when they say so', async () => {
+  chat.connect();
+  await net.latest().greet();
+  const typing = (on) => ({ type: 'signal', kind: 'typing', room: 'r', user: 'bob', name: 'Bob', on });
+  const told = () => of('signal').map(({ user, on }) => [user, on]);
+  await net.latest().say(typing(true));
+  mock.timers.tick(3_000);
+  await net.latest().say(typing(true));
+  mock.timers.tick(3_999);
+  assert.deepEqual(told(), [['bob', true], ['bob', true]]);
+  mock.timers.tick(1);
+  await net.latest().say(typing(true), entry(1), typing(true), typing(false));
+  mock.timers.tick(10_000);
+  assert.deepEqual(told().slice(2), [false, true, false, true, false].map((on) => ['bob', on]));
+});
+
+test('read marks only rise', async () => {
+  chat.connect();
+  await net.latest().greet();
   for (const seq of [3, 5, 4]) chat.read('r', seq);
   mock.timers.tick(300);
-  assert.deepEqual(net.latest().of('signal').slice(2).map(({ signal, seq }) => [signal, seq]), [['read', 5]]);
+  assert.deepEqual(signals(), [['read', 5]]);
+});
+
+test('a token that cannot be had now is asked for again, and nobody logged in ends the client', async () => {
+  const answers = [() => Promise.reject(new TypeError('fetch failed')), () => 'second', () => null];
+  chat = new ChatClient({ url: 'http://host/chat/ws', random: () => 0.5, ...net, token: async () => answers.shift()() });
+  chat.connect();
+  net.latest().open();
+  await settled();
+  assert.equal(chat.state, 'offline');
+  mock.timers.tick(125);
+  net.latest().open();
+  await settled();
+  assert.equal(net.latest().take('hello').token, 'second');
+  await net.latest().say(welcome({ ref: net.latest().take('hello').ref }));
+  net.latest().cut();
+  mock.timers.tick(250);
+  net.latest().open();
+  await settled();
+  assert.deepEqual([chat.state, net.latest().sent], ['closed', []]);
 });

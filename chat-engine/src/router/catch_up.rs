@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, answer,
+    Answer,
     extract::{Caller, Json},
-    failure::{Failure, error_json},
+    failure::{Failure, error_frame},
+    typed,
 };
 
 #[derive(Deserialize)]
@@ -43,10 +44,10 @@ pub(super) async fn catch_up(caller: Caller, Json(asked): Json<Cursors>) -> Answ
             }
             // What may work later fails as a whole: each further room would only wait for the same store.
             Err(error) if error.code.is_retryable() => return Err(Failure::from(error)),
-            Err(error) => rooms.push(json!({ "room": cursor.room, "error": error_json(&error) })),
+            Err(error) => rooms.push(json!({ "room": cursor.room, "error": to_json(&error_frame(&error)) })),
         }
     }
-    Ok(answer(StatusCode::OK, json!({ "rooms": rooms }).to_string().into_bytes()))
+    Ok(typed(StatusCode::OK, "catchup", json!({ "rooms": rooms })))
 }
 
 fn taken(found: &CatchUp) -> u16 {

@@ -56,6 +56,18 @@ impl<S: Send + Sync> FromRequestParts<S> for InRoom {
     }
 }
 
+/// Is the room whose name is in the path. A name that no room can have is one of no room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named(pub(super) RoomId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        param(parts, state, "chat_name").await.map(|name: String| Self(RoomId::named(&name)))
+    }
+}
+
 /// Is the user in the path.
 #[derive(Clone, Debug)]
 pub(super) struct WithUser(pub(super) UserId);

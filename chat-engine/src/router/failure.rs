@@ -4,12 +4,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chat_core::{Code, HubError};
-use serde_json::{Value, json};
+use chat_core::{Code, HubError, protocol::ServerFrame};
 
-use super::answer;
+use super::frame;
 
-/// Is an error on its way to an HTTP client, in the shape that all routes of the chat answer in.
+/// Is an error on its way to an HTTP client: the protocol's `error` frame, under the status that HTTP has for it.
 ///
 /// A host that wants its own routes to answer alike returns it from its handlers; everything that becomes a
 /// [`HubError`] becomes one of these.
@@ -40,7 +39,7 @@ impl<E: Into<HubError>> From<E> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = answer(self.status, json!({ "error": error_json(&self.error) }).to_string().into_bytes());
+        let mut response = frame(self.status, &error_frame(&self.error));
         if self.error.code.is_retryable() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds(&self.error));
         }
@@ -49,17 +48,8 @@ impl IntoResponse for Failure {
 }
 
 /// Returns what the wire says of an error.
-pub(super) fn error_json(error: &HubError) -> Value {
-    let mut json = json!({
-        "code": error.code.number(),
-        "name": error.code.name(),
-        "message": error.message,
-        "retryable": error.code.is_retryable(),
-    });
-    if let Some(wait) = error.retry_after {
-        json["retry_after_ms"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();
-    }
-    json
+pub(super) fn error_frame(error: &HubError) -> ServerFrame<'_> {
+    ServerFrame::Error { reference: None, key: None, error }
 }
 
 /// Rounds up, since the header counts whole seconds and 0 would invite a client to spin.

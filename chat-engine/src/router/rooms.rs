@@ -1,8 +1,11 @@
 //! Rooms and the people in them.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
 use chat_core::{
-    Body, Draft, UserId,
+    Body, Draft, RoomSummary, UserId,
     model::{MemberChange, Membership},
     protocol::{ServerFrame, Target, Which, parts, summary_json},
 };
@@ -10,10 +13,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Answer, answer,
-    extract::{Caller, InRoom, Json, Query},
+    Answer,
+    extract::{Caller, InRoom, Json, Named, Query},
     frame,
     messages::post,
+    typed,
 };
 
 #[derive(Deserialize)]
@@ -43,8 +47,7 @@ pub(super) async fn create(caller: Caller, Json(creation): Json<Creation>) -> An
     let spec = parts::read_spec(creation.spec.as_deref())?;
     let hub = caller.hub();
     let (room, _) = hub.create_under(key, spec).await?;
-    let summary = hub.summary(room).await?;
-    let mut response = answer(StatusCode::CREATED, summary_json(&summary).to_string().into_bytes());
+    let mut response = one(StatusCode::CREATED, &hub.summary(room).await?);
     // Relative to `…/rooms`, so that it is right wherever the host has put these routes.
     if let Ok(location) = HeaderValue::try_from(format!("rooms/{room}")) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -54,8 +57,17 @@ pub(super) async fn create(caller: Caller, Json(creation): Json<Creation>) -> An
 
 /// `GET /rooms/{id}`: one room as a list shows it.
 pub(super) async fn summary(caller: Caller, InRoom(room): InRoom) -> Answer {
-    let summary = caller.hub().summary(room).await?;
-    Ok(answer(StatusCode::OK, summary_json(&summary).to_string().into_bytes()))
+    Ok(one(StatusCode::OK, &caller.hub().summary(room).await?))
+}
+
+/// `GET /rooms/named/{name}`: the room that has this name of the host's own.
+pub(super) async fn named(caller: Caller, Named(room): Named) -> Answer {
+    Ok(one(StatusCode::OK, &caller.hub().summary(room).await?))
+}
+
+/// Answers with one room.
+fn one(status: StatusCode, summary: &RoomSummary) -> Response {
+    typed(status, "room", summary_json(summary))
 }
 
 #[derive(Deserialize)]

@@ -91,7 +91,11 @@ async fn a_room_that_is_not_ones_own_fails_alone(site: Site) {
     let nowhere = format!("/rooms/{}", RoomId::named("nowhere"));
     let cursors = [start(&other), start(&nowhere), start(&mine)];
     let found = catch_up(&site, "ann", json!({ "cursors": cursors })).await.expect(200);
-    assert_eq!(found["rooms"][0]["error"]["name"], "not_found");
+    assert_eq!(found["type"], "catchup");
+    assert_eq!(
+        (&found["rooms"][0]["error"]["type"], &found["rooms"][0]["error"]["name"]),
+        (&json!("error"), &json!("not_found"))
+    );
     assert_eq!(found["rooms"][1]["error"], found["rooms"][0]["error"]);
     assert_eq!(found["rooms"][2]["entries"][0]["seq"], 1);
 }

@@ -38,8 +38,8 @@ impl Reply {
 
     /// Checks that this is a refusal as documented.
     pub(crate) fn expect_error(&self, status: u16, name: &str) -> Value {
-        let error = self.expect(status)["error"].clone();
-        assert_eq!(error["name"], name, "{self:?}");
+        let error = self.expect(status);
+        assert_eq!((&error["type"], &error["name"]), (&"error".into(), &name.into()), "{self:?}");
         assert!(error["code"].is_u64() && error["message"].is_string(), "{self:?}");
         assert_eq!(self.header("retry-after").is_some(), error["retryable"].as_bool().unwrap(), "{self:?}");
         error

@@ -4,6 +4,7 @@
 
 mod catch_up;
 mod client;
+mod description;
 mod http;
 mod messages;
 mod refusals;

@@ -87,6 +87,7 @@ async fn the_first_message_to_a_person_creates_their_room(site: Site) {
     let rooms = site.get("bob smith", "/rooms").await.expect(200);
     assert_eq!(rooms["rooms"][0]["room"], direct.to_string());
     assert_eq!(rooms["rooms"][0]["unread"], 1);
+    assert_eq!(rooms["rooms"][0]["with"], json!({ "user": "ann", "name": "ANN" }));
     let history = site.get("bob smith", &format!("/rooms/{direct}/messages")).await.expect(200);
     assert_eq!(texts(&history), ["psst"]);
     site.get("eve", &format!("/rooms/{direct}/messages")).await.expect_error(404, "not_found");

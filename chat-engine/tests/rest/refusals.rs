@@ -81,11 +81,16 @@ async fn a_wrong_part_of_a_request_has_its_own_code() {
 #[tokio::test]
 async fn only_json_is_taken() {
     let site = Site::memory().await;
-    let messages = format!("{}/messages", site.public("ann", "open").await);
+    let room = site.public("ann", "open").await;
+    let messages = format!("{room}/messages");
     let body = saying("hello").to_string();
-    for content_type in ["", "content-type: text/plain\r\n", "content-type: application/x-www-form-urlencoded\r\n"] {
-        let headers = format!("x-user: ann\r\n{content_type}");
-        site.send("POST", &messages, &headers, Some(&body)).await.expect_error(415, "invalid");
+    let (join, leave) = (format!("{room}/join"), format!("{room}/leave"));
+    for path in [&messages, &join, &leave, "/rooms", "/direct/bob/messages", "/catchup"] {
+        for content_type in ["", "content-type: text/plain\r\n", "content-type: application/x-www-form-urlencoded\r\n"]
+        {
+            let headers = format!("x-user: ann\r\n{content_type}");
+            site.send("POST", path, &headers, Some(&body)).await.expect_error(415, "invalid");
+        }
     }
     let headers = "x-user: ann\r\ncontent-type: Application/JSON; charset=utf-8\r\n";
     site.send("POST", &messages, headers, Some(&body)).await.expect(201);
@@ -115,6 +120,16 @@ async fn a_wrong_verb_is_told_the_right_ones() {
         assert_eq!(reply.header("allow"), Some(allowed), "{path}");
     }
     assert_eq!(site.get("ann", "/nothing").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_checked_is_refused() {
+    let site = Site::memory().await;
+    let room = site.public("ann", "open").await;
+    let headers = format!("{JSON}if-match: \"5\"\r\n");
+    let said = saying("only if nobody was faster").to_string();
+    site.send("POST", &format!("{room}/messages"), &headers, Some(&said)).await.expect_error(412, "invalid");
+    assert_eq!(site.get("ann", &format!("{room}/messages")).await.expect(200)["entries"], json!([]));
 }
 
 #[tokio::test]

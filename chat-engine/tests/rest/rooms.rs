@@ -11,6 +11,7 @@ on_every_store!(
     a_new_room_is_where_its_location_says,
     a_creation_repeated_under_its_key_answers_the_same_room,
     a_named_room_is_created_once,
+    a_room_is_found_by_the_host_s_own_name,
     rooms_are_listed_for_their_members_and_public_ones_for_all,
     rooms_page_back_by_activity,
     who_joins_is_a_member_until_they_leave,
@@ -21,7 +22,7 @@ async fn a_new_room_is_where_its_location_says(site: Site) {
     let request = json!({ "key": key(), "spec": { "title": "Trip", "members": ["bob"] } });
     let reply = site.post("ann", "/rooms", request).await;
     let room = reply.expect(201);
-    assert_eq!(room["title"], "Trip");
+    assert_eq!((&room["type"], &room["title"]), (&json!("room"), &json!("Trip")));
     assert_eq!(room["role"], "owner");
     let location = reply.header("location").unwrap();
     assert_eq!(location, format!("rooms/{}", room["room"].as_str().unwrap()));
@@ -41,7 +42,25 @@ async fn a_creation_repeated_under_its_key_answers_the_same_room(site: Site) {
 async fn a_named_room_is_created_once(site: Site) {
     let first = site.public("ann", "order:4711").await;
     assert_eq!(site.public("ann", "order:4711").await, first);
+    // Who asks for it by name gets it, and is not made a member by that.
+    assert_eq!(site.public("bob", "order:4711").await, first);
     assert_eq!(id(&first), chat_engine::RoomId::named("order:4711"));
+}
+
+async fn a_room_is_found_by_the_host_s_own_name(site: Site) {
+    let open = site.public("ann", "order:4711/a").await;
+    site.room("ann", json!({ "name": "salaries" })).await;
+    let found = site.get("bob", "/rooms/named/order%3A4711%2Fa").await.expect(200);
+    assert_eq!((&found["type"], &found["room"]), (&json!("room"), &json!(id(&open).to_string())));
+    assert!(found.get("role").is_none());
+    site.join("bob", &open).await;
+    assert_eq!(site.get("bob", "/rooms/named/order%3A4711%2Fa").await.expect(200)["role"], "member");
+    let hidden = site.get("bob", "/rooms/named/salaries").await.expect_error(404, "not_found");
+    for nowhere in ["nowhere", "%00", "e%CC%81", "0", &"x".repeat(129)] {
+        assert_eq!(site.get("bob", &format!("/rooms/named/{nowhere}")).await.expect_error(404, "not_found"), hidden);
+    }
+    // What is under `named` is a name, also one that another route has for a last part.
+    site.get("bob", "/rooms/named/messages").await.expect_error(404, "not_found");
 }
 
 async fn rooms_are_listed_for_their_members_and_public_ones_for_all(site: Site) {
@@ -58,8 +77,14 @@ async fn rooms_are_listed_for_their_members_and_public_ones_for_all(site: Site) 
     assert_eq!(mine, both);
     assert!(rooms(site.get("bob", "/rooms?which=mine").await.expect(200)).is_empty());
     assert_eq!(rooms(site.get("bob", "/rooms?which=public").await.expect(200)), std::slice::from_ref(&open));
-    // Of a public room everybody may know that it is there, and no more; of a private one only members.
-    site.get("bob", &open).await.expect_error(403, "denied");
+    // Of a public room everybody may know what the list says, and no more; of a private one only members.
+    site.say("ann", &open, "hello").await.expect(201);
+    let listed = site.get("bob", "/rooms?which=public").await.expect(200)["rooms"][0].clone();
+    let mut one = site.get("bob", &open).await.expect(200);
+    assert_eq!(one.as_object_mut().unwrap().remove("type"), Some("room".into()));
+    assert_eq!(one, listed);
+    assert!(one.get("last").is_none());
+    site.get("bob", &format!("{open}/messages")).await.expect_error(403, "denied");
     site.get("bob", &closed).await.expect_error(404, "not_found");
 }
 

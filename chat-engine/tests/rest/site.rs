@@ -7,11 +7,14 @@ use axum::{
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
-use chat_engine::{Chat, ChatBuilder, Identity, Key, RoomId, UserId};
+use chat_engine::{Chat, ChatBuilder, Identity, Key, Members, RoomId, UserId};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::http::{Reply, exchange};
+use crate::{
+    description,
+    http::{Reply, exchange},
+};
 
 /// Where the chat is: under a parameter of the host's own.
 pub(crate) const BASE: &str = "/tenants/7/chat";
@@ -56,7 +59,7 @@ impl Site {
     }
 
     pub(crate) async fn of(builder: ChatBuilder, files: Option<tempfile::TempDir>) -> Self {
-        let chat = builder.build().await.unwrap();
+        let chat = builder.policy(Members::default().people_name_rooms()).build().await.unwrap();
         let routes =
             chat.router(|SignedIn(user): SignedIn| Identity::human(user.clone(), user.as_str().to_uppercase()));
         let app = Router::new().nest("/tenants/{tenant}/chat", routes).with_state(Host { header: "x-user" });
@@ -72,12 +75,14 @@ impl Site {
         self.send(method, path, &format!("x-user: {user}\r\ncontent-type: application/json\r\n"), body.as_deref()).await
     }
 
-    /// Sends a request with exactly these headers.
+    /// Sends a request with exactly these headers. The answer has to be one that is described.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &str, body: Option<&str>) -> Reply {
         let length = body.map(|body| format!("content-length: {}\r\n", body.len())).unwrap_or_default();
         let body = body.unwrap_or_default();
         let head = format!("{method} {BASE}{path} HTTP/1.1\r\nhost: chat.example\r\nconnection: close\r\n");
-        exchange(self.address, &format!("{head}{headers}{length}\r\n{body}")).await
+        let reply = exchange(self.address, &format!("{head}{headers}{length}\r\n{body}")).await;
+        description::check(method, path, &reply);
+        reply
     }
 
     pub(crate) async fn get(&self, user: &str, path: &str) -> Reply {

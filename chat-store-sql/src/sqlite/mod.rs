@@ -1,20 +1,23 @@
 //! SQLite: one writer, several readers, one file.
 
-mod append;
 mod open;
 #[cfg(test)]
 mod plans;
-mod project;
-mod read;
-mod rooms;
+mod sql;
 mod writer;
 
 use chat_core::{StoreError, StoreErrorKind};
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool, pool::PoolConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use self::writer::{Answer, Job, Work, Writer};
-use crate::{SqlConfig, error::during, prefix::Prefix};
+use self::writer::{Job, Writer};
+use crate::{
+    Dialect, SqlConfig,
+    backend::Backend,
+    error::during,
+    prefix::Prefix,
+    work::{Answer, Work},
+};
 
 /// How many calls wait for the writer before callers wait to join them. A call is bounded itself (the engine's batches).
 const WAITING_MAX: usize = 256;
@@ -31,38 +34,38 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) async fn connect(config: &SqlConfig) -> Result<Self, StoreError> {
-        let prefix = Prefix::new(&config.namespace)?;
+        let prefix = Prefix::new(&config.namespace, Dialect::Sqlite)?;
         let options = open::options(config)?;
         let mut connection = open::connect(&options, config.busy_timeout).await?;
-        open::prepare(&mut connection, &prefix, config.migrate).await?;
+        open::prepare(&mut connection, &prefix, config).await?;
         let readers = open::readers(&options, config.readers).await?;
 
         let (work, jobs) = mpsc::channel(WAITING_MAX);
         tokio::spawn(Writer::new(connection, options, prefix.clone()).run(jobs));
         Ok(Self { work, readers, prefix })
     }
+}
 
-    /// Hands work to the writer and waits for its answer. A caller who leaves changes nothing: the work is done.
+impl Backend for Sqlite {
+    type Connection = SqliteConnection;
+    type Reader = PoolConnection<sqlx::Sqlite>;
+
+    fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    async fn reader(&self) -> Result<Self::Reader, StoreError> {
+        self.readers.acquire().await.map_err(during("take a connection to read"))
+    }
+
+    fn give_back(&self, reader: Self::Reader) {
+        drop(reader); // sqlx's pool sees to it by itself
+    }
+
     async fn write(&self, work: Work) -> Result<Answer, StoreError> {
         let gone = || StoreError::new(StoreErrorKind::Unavailable, "write to a store that is closed");
         let (answer, answered) = oneshot::channel();
         self.work.send(Job { work, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
-
-    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>, StoreError> {
-        self.readers.acquire().await.map_err(during("take a connection to read"))
-    }
-}
-
-/// Writes rows as a JSON array, which a statement takes apart with `json_each`: any number of rows in one parameter.
-fn array(rows: impl IntoIterator<Item = impl serde::Serialize>) -> Result<String, StoreError> {
-    let rows: Vec<_> = rows.into_iter().collect();
-    serde_json::to_string(&rows)
-        .map_err(|error| StoreError::new(StoreErrorKind::Other, "write rows").with_source(error))
-}
-
-/// Writes 16 bytes as a text that `unhex` reads, for use in such an array.
-fn hex(bytes: &[u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(*bytes))
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chat_core::{StoreError, StoreErrorKind};
+use chat_core::StoreError;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Dialect, SqlConfig,
+    durable::{self, Unsafe},
     error::{during, is_contended},
     prefix::Prefix,
 };
@@ -73,18 +74,19 @@ pub(super) async fn readers(options: &SqliteConnectOptions, count: u32) -> Resul
 pub(super) async fn prepare(
     connection: &mut SqliteConnection,
     prefix: &Prefix,
-    migrate: bool,
+    config: &SqlConfig,
 ) -> Result<(), StoreError> {
     let journal: String = pragma(connection, "PRAGMA journal_mode").await?;
     let synchronous: i64 = pragma(connection, "PRAGMA synchronous").await?;
-    match (journal.as_str(), synchronous) {
-        ("wal", 2..) | ("memory", _) => {}
-        _ => {
-            let refused = format!("keep commits safe with journal mode {journal} and synchronous {synchronous}");
-            return Err(StoreError::new(StoreErrorKind::Unsupported, refused));
-        }
+    let mut found = Vec::new();
+    if !matches!(journal.as_str(), "wal" | "memory") {
+        found.push(Unsafe { setting: "journal_mode".into(), value: journal.clone(), wanted: "wal" });
     }
-    if migrate {
+    if journal != "memory" && synchronous < 2 {
+        found.push(Unsafe { setting: "synchronous".into(), value: synchronous.to_string(), wanted: "2" });
+    }
+    durable::check(&found, config.accept_unsafe)?;
+    if config.migrate {
         bring_up_to_date(connection, prefix).await
     } else {
         Dialect::Sqlite.check(version(connection, prefix).await?)
@@ -102,7 +104,7 @@ where
 async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<(), StoreError> {
     let run = async |connection: &mut SqliteConnection| {
         for file in Dialect::Sqlite.missing(version(connection, prefix).await?)? {
-            let script = AssertSqlSafe(prefix.fill(file));
+            let script = AssertSqlSafe(prefix.name(file));
             sqlx::raw_sql(script).execute(&mut *connection).await.map_err(during("bring the schema up to date"))?;
         }
         Ok(())
@@ -119,7 +121,7 @@ async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) ->
 /// Returns the version of the schema; 0 when there is none.
 async fn version(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<i64, StoreError> {
     let what = "read the version of the schema";
-    let table = prefix.fill("{p}schema");
+    let table = prefix.name("{p}schema");
     let exists: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1")
         .bind(table)
         .fetch_one(&mut *connection)
@@ -128,6 +130,6 @@ async fn version(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<i
     if exists == 0 {
         return Ok(0);
     }
-    let sql = prefix.sql("SELECT coalesce(max(version), 0) FROM {p}schema");
-    sqlx::query_scalar(sql).fetch_one(connection).await.map_err(during(what))
+    let sql = prefix.name("SELECT coalesce(max(version), 0) FROM {p}schema");
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(during(what))
 }

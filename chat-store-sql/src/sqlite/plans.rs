@@ -2,16 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{append, open, project, read, rooms};
-use crate::{SqlConfig, prefix::Prefix};
+use sqlx::SqliteConnection;
+
+use super::open;
+use crate::{Dialect, SqlConfig, append, connection::Connection, listing, prefix::Prefix, project, read};
 
 #[tokio::test]
 async fn no_statement_walks_through_a_table() {
-    let (config, prefix) = (SqlConfig::new("sqlite::memory:"), Prefix::new("chat_").unwrap());
+    let (config, prefix) = (SqlConfig::new("sqlite::memory:"), Prefix::new("chat_", Dialect::Sqlite).unwrap());
     let options = open::options(&config).unwrap();
     let mut connection = open::connect(&options, config.busy_timeout).await.unwrap();
-    open::prepare(&mut connection, &prefix, true).await.unwrap();
-    for statement in [append::STATEMENTS, project::STATEMENTS, read::STATEMENTS, rooms::STATEMENTS].concat() {
+    open::prepare(&mut connection, &prefix, &config).await.unwrap();
+    let own = SqliteConnection::STATEMENTS.all();
+    let statements = [&own, append::STATEMENTS, project::STATEMENTS, read::STATEMENTS, listing::STATEMENTS].concat();
+    for statement in statements {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", prefix.fill(statement)));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut connection).await.unwrap();
         for (.., step) in plan {

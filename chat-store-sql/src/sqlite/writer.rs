@@ -2,29 +2,20 @@
 
 use std::sync::Arc;
 
-use chat_core::{
-    Entry, RoomId, Seq, StoreError, UserId,
-    store::{Append, Outcome},
-};
+use chat_core::StoreError;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{append, open, project};
-use crate::{error::during, prefix::Prefix};
+use super::open;
+use crate::{
+    connection::Db,
+    error::during,
+    prefix::Prefix,
+    work::{Answer, Work},
+};
 
 /// How many waiting calls go into one transaction: 64, after which the cost of a commit no longer shows.
 const TOGETHER_MAX: usize = 64;
-
-/// Is what the writer is asked to do.
-pub(super) enum Work {
-    Append(Vec<Append>),
-    Trim(RoomId, Seq),
-    Mark(UserId, RoomId, Seq),
-    Project(Vec<Entry>),
-}
-
-/// Is an outcome for each entry; empty for work other than appending.
-pub(super) type Answer = Vec<Vec<Outcome>>;
 
 /// Is work, and who waits for it.
 pub(super) struct Job {
@@ -91,19 +82,8 @@ impl Writer {
         // IMMEDIATE takes the write lock before anything is read. A transaction that reads first and is then overtaken
         // by another process fails at once with BUSY_SNAPSHOT, however long it is allowed to wait.
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(during("begin to write"))?;
-        let appends = works.iter().filter_map(|work| if let Work::Append(batch) = work { Some(batch) } else { None });
-        let mut appended = append::append(connection, &self.prefix, &appends.collect::<Vec<_>>()).await?.into_iter();
-        let mut answers = Vec::with_capacity(works.len());
-        for work in works {
-            let mut answer = Answer::new();
-            match work {
-                Work::Append(_) => answer = appended.next().unwrap_or_default(),
-                Work::Trim(room, through) => append::trim(connection, &self.prefix, *room, *through).await?,
-                Work::Mark(user, room, read) => project::mark(connection, &self.prefix, user, *room, *read).await?,
-                Work::Project(entries) => project::project(connection, &self.prefix, entries).await?,
-            }
-            answers.push(answer);
-        }
+        let mut db = Db { connection: &mut *connection, prefix: &self.prefix };
+        let answers = Work::carry_out(works, &mut db).await?;
         sqlx::query("COMMIT").execute(connection).await.map_err(during("commit"))?;
         Ok(answers)
     }

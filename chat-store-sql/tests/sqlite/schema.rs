@@ -5,7 +5,10 @@ use chat_store_sql::{Dialect, SqlConfig, SqlStore};
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{File, append, create, log, text};
+use super::{
+    File,
+    room::{append, create, log, text},
+};
 
 async fn run(file: &File, script: String) {
     let mut connection = SqliteConnection::connect(&format!("{}?mode=rwc", file.url())).await.unwrap();

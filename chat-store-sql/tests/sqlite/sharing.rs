@@ -6,7 +6,10 @@ use chat_core::{LogStore, Seq, store::Outcome};
 use futures::{FutureExt, future::join_all};
 use sqlx::{Connection, SqliteConnection};
 
-use super::{File, append, create, log, share, tea, text};
+use super::{
+    File,
+    room::{append, create, log, share, tea, text},
+};
 
 #[tokio::test]
 async fn what_was_answered_as_stored_is_there_after_a_restart() {

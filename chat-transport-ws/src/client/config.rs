@@ -121,6 +121,8 @@ impl fmt::Debug for ClientConfig {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     struct Always(u8);
@@ -133,11 +135,15 @@ mod tests {
 
     #[test]
     fn a_wait_is_random_between_nothing_and_the_doubled_base() {
+        let golden = include_str!("../../../docs/protocol/vectors/backoff.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
         let longest = ClientConfig::default().entropy(Arc::new(Always(0xFF)));
-        let waits = [0, 1, 2, 5, 6, 99].map(|attempt| longest.backoff(attempt).as_millis());
-        assert_eq!(waits, [250, 500, 1_000, 8_000, 15_000, 15_000]);
         let shortest = ClientConfig::default().entropy(Arc::new(Always(0)));
-        assert_eq!(shortest.backoff(7), Duration::ZERO);
+        for wait in golden["waits"].as_array().unwrap() {
+            let attempt = wait["attempt"].as_u64().unwrap().try_into().unwrap();
+            assert_eq!(longest.backoff(attempt).as_millis(), u128::from(wait["most_ms"].as_u64().unwrap()), "{wait}");
+            assert_eq!(shortest.backoff(attempt), Duration::ZERO);
+        }
     }
 
     #[test]

@@ -199,6 +199,16 @@ impl Receiver {
         }
     }
 
+    /// The room does not come over this connection; its place is kept for another one.
+    pub(super) fn paused(&self, room: RoomId, why: Code) {
+        let mut state = self.state.lock();
+        let Some(place) = state.places.get_mut(&room) else { return };
+        if let Place::At { live, told, .. } = place {
+            (*live, *told) = (false, false);
+        }
+        state.push(Event::Unfollowed { room, why });
+    }
+
     /// A signal, of a room or of the user's sessions as such; dropped when there is much to read.
     pub(super) fn signal(&self, room: Option<RoomId>, signal: &Signal) {
         let mut state = self.state.lock();

@@ -42,6 +42,8 @@ enum Followed {
     Asked { reference: Option<u64>, from: Option<Cursor> },
     /// The last position that came.
     At(Seq),
+    /// The user's, but more than a connection follows: the next one resumes it, if that has space.
+    NotNow,
 }
 
 impl Follows {
@@ -73,6 +75,9 @@ impl Follows {
                 Some(after) if after.seq == head.seq && after.id == head.id => receiver.followed(head, head),
                 Some(_) => {}
             }
+        }
+        if matches!(room.state, Followed::NotNow) {
+            room.state = Followed::No; // somebody wants just this one
         }
         self.dirty.insert(id);
     }
@@ -175,6 +180,10 @@ impl Follows {
         if why.is_retryable() {
             return room.later(config, None);
         }
+        if why == Code::TooMany {
+            room.state = Followed::NotNow;
+            return covering(&self.receivers, id).for_each(|receiver| receiver.paused(id, why));
+        }
         // A cursor in `hello` is only taken for one's own rooms; others may still be followed on request.
         if why == Code::NotFound && matches!(room.state, Followed::Asked { reference: None, .. }) {
             room.state = Followed::No;
@@ -262,7 +271,7 @@ impl Follows {
         let receivers: Vec<_> = interested(&self.receivers, id).collect();
         let waiting = receivers.iter().filter_map(|receiver| receiver.waits(id)).min_by_key(|cursor| cursor.seq);
         match room.state {
-            Followed::Asked { .. } => None,
+            Followed::Asked { .. } | Followed::NotNow => None,
             Followed::No if receivers.is_empty() => None,
             Followed::No => Some(waiting.or(room.at).map_or(Start::Head, Start::After)),
             Followed::At(_) if waiting.is_some() => waiting.map(Start::After),

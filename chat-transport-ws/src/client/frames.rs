@@ -8,7 +8,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use chat_core::{
     Code, Cursor, Entry, EntryId, GapReason, HubError, Key, Member, Role, RoomId, RoomSummary, Seq, Signal, Timestamp,
     UserId, Visibility,
-    model::{History, RoomRecord},
+    model::{History, Person, RoomRecord},
     protocol::CloseCode,
 };
 use serde::Deserialize;
@@ -235,6 +235,7 @@ struct Summary {
     created: Timestamp,
     role: Option<Role>,
     since: Option<Seq>,
+    with: Option<Person>,
     head: Seq,
     read: Seq,
     unread: u64,
@@ -253,7 +254,7 @@ impl Summary {
         let member = self.role.map(|role| Member::new(user.clone(), name.clone(), role, since));
         // The guard is the server's own affair and not told.
         let mut summary = RoomSummary::new(room, member, self.head, Seq::ZERO);
-        (summary.read, summary.unread) = (self.read, self.unread);
+        (summary.with, summary.read, summary.unread) = (self.with, self.read, self.unread);
         (summary.active, summary.last) = (self.active, self.last);
         summary
     }

@@ -113,6 +113,16 @@ impl Shared {
     }
 }
 
+/// Connects as a hub does and sends back what comes in: what a test suite of WebSocket asks of a client.
+#[cfg(feature = "echo")]
+#[doc(hidden)]
+pub async fn echo(url: &str) -> Result<(), HubError> {
+    socket::echo(url).await.map_err(|broken| match broken {
+        socket::Broken::Lost { why, .. } => HubError::new(Code::Retry, why),
+        socket::Broken::Ended(why) => why,
+    })
+}
+
 /// Says that the hub has ended.
 fn closed() -> HubError {
     HubError::new(Code::Retry, "this hub is closed")

@@ -149,4 +149,18 @@ mod tests {
             assert_eq!(decode(text.as_bytes()).unwrap(), (Some(reference), request), "{text}");
         }
     }
+
+    #[test]
+    fn every_golden_request_can_be_written() {
+        let golden = include_str!("../../../docs/protocol/vectors/client-frames.json");
+        let golden: Value = serde_json::from_str(golden).unwrap();
+        let vectors = golden["vectors"].as_array().unwrap().iter();
+        let good: Vec<_> = vectors.filter(|vector| vector["means"].is_object()).collect();
+        assert!(good.len() >= 40);
+        for vector in good {
+            let (_, request) = decode(vector["means"].to_string().as_bytes()).unwrap();
+            let text = encode(7, &request);
+            assert_eq!(decode(text.as_bytes()).unwrap(), (Some(7), request), "{text}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use tokio_tungstenite::{
         Error, Message,
         client::IntoClientRequest,
         error::UrlError,
+        handshake::client::Request,
         protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
@@ -68,6 +69,10 @@ pub(super) async fn open(url: &str, config: &ClientConfig) -> Result<Socket, Bro
         value.set_sensitive(true);
         request.headers_mut().append(name, value);
     }
+    connect(request).await
+}
+
+async fn connect(request: Request) -> Result<Socket, Broken> {
     let limits = WebSocketConfig::default()
         .read_buffer_size(16 * 1024)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
@@ -90,6 +95,20 @@ fn judge(error: &Error) -> Broken {
         }
         other => Broken::lost(other.to_string()),
     }
+}
+
+/// Sends back what comes in until the server has said goodbye: what a test suite of WebSocket asks of a client. No
+/// subprotocol is asked for, since such a suite knows none; all else is as in every connection.
+#[cfg(feature = "echo")]
+pub(super) async fn echo(url: &str) -> Result<(), Broken> {
+    let mut socket = connect(url.into_client_request().map_err(|error| judge(&error))?).await?;
+    let mut frames = VecDeque::new();
+    while let Some(Ok(message)) = socket.exchange(&mut frames).await {
+        if message.is_text() || message.is_binary() {
+            frames.push_back(message);
+        }
+    }
+    Ok(())
 }
 
 impl Socket {

@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use chat_core::{
-    Code, Draft, Entry, EntryId, HubError, Key, Posted, RoomId, RoomSpec, Seq,
+    Code, Draft, EntryId, HubError, Key, Posted, RoomId, RoomSpec, Seq,
     protocol::{Request, Target},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -146,11 +146,6 @@ impl Unsent {
         {
             self.settle(place, &Ok((room, Posted::Accepted)));
         }
-    }
-
-    /// An entry of the user's own has come, which answers its draft as well as `ack` does.
-    pub(super) fn seen(&mut self, entry: &Entry) {
-        self.stored(None, entry.key, entry.room, entry.seq, entry.id);
     }
 
     /// Takes an error if it answers the latest try of a draft; earlier tries say nothing new.

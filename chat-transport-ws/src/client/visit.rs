@@ -138,12 +138,9 @@ impl Link {
                 self.unsent.stored(reference, key, room, seq, id);
             }
             Said::Accepted(key) => self.unsent.accepted(reference, key),
-            Said::Entry(entry) => {
-                if self.shared.me.get().is_some_and(|me| me.user == entry.author) {
-                    self.unsent.seen(&entry);
-                }
-                self.follows.entry(&entry);
-            }
+            // Of one's own, too: an entry does not answer its draft. If a second try is refused for now, the server
+            // waits for a third one, and answers all later ones `behind`.
+            Said::Entry(entry) => self.follows.entry(&entry),
             Said::Passed(cursor) => self.follows.unreadable(cursor),
             Said::Signal(signal) => self.follows.signal(&signal),
             Said::Gap { room, from, to, why } => self.follows.gap(room, from, to, why),

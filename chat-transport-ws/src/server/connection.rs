@@ -3,7 +3,7 @@
 use std::{future::poll_fn, io, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chat_core::{Close, CloseCode, Flow, Outbox, Peer, Session};
+use chat_core::{Close, CloseCode, Flow, Session};
 use futures::StreamExt;
 use tokio::{
     io::ReadBuf,
@@ -27,6 +27,7 @@ use super::{
     upgrade::Shared,
     wire::Wire,
 };
+use crate::framing;
 
 /// The library fills this with zeros before every read: a chat message fits, and more is read in several goes.
 const READ_BYTES: usize = 2 * 1024;
@@ -35,11 +36,60 @@ const READ_BYTES: usize = 2 * 1024;
 /// a reset may overtake the close frame.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves one connection to its end. `read` was read from it already.
-pub(crate) async fn run(shared: &Shared, io: Io, read: Bytes, peer: Peer) {
+/// Is who listens at this end of a connection: a session of the engine. Only a test suite of WebSocket itself puts
+/// something else here.
+pub(crate) trait Listener {
+    /// Takes a text message.
+    fn text(&mut self, text: &[u8]) -> Flow;
+
+    /// Takes a binary message: the protocol has none.
+    fn binary(&mut self, _: &[u8]) -> Flow {
+        Flow::End(CloseCode::Unsupported.into())
+    }
+
+    /// Waits until more is wanted, after [`Flow::Wait`].
+    fn ready(&self) -> impl Future<Output = ()> + Send;
+
+    /// Hears that an outbox that was full has room.
+    fn drained(&mut self);
+
+    /// Tells whether the client has said who it is.
+    fn is_greeted(&self) -> bool;
+
+    /// Returns the last bytes of a connection that we end.
+    fn last_words(why: &Close) -> Vec<u8> {
+        framing::closing(why)
+    }
+}
+
+impl Listener for Session {
+    fn text(&mut self, text: &[u8]) -> Flow {
+        self.receive(text)
+    }
+
+    fn ready(&self) -> impl Future<Output = ()> + Send {
+        Self::ready(self)
+    }
+
+    fn drained(&mut self) {
+        Self::drained(self);
+    }
+
+    fn is_greeted(&self) -> bool {
+        Self::is_greeted(self)
+    }
+}
+
+/// Serves one connection to its end. `read` was read from it already; `listener` makes who listens, given the way out.
+pub(crate) async fn run<L: Listener>(
+    shared: &Shared,
+    io: Io,
+    read: Bytes,
+    listener: impl FnOnce(Arc<SocketOutbox>) -> L,
+) {
     let _open = shared.metrics.open_one();
     // In a box of its own: what only the beginning needs would else be kept by the task to its end.
-    let mut connection = Box::pin(Connection::new(shared, io, read, peer)).await;
+    let mut connection = Box::pin(Connection::new(shared, io, read, listener)).await;
     let end = connection.serve().await;
     metrics::closed(end.name());
     if let Some(outbox) = connection.end(end) {
@@ -47,13 +97,13 @@ pub(crate) async fn run(shared: &Shared, io: Io, read: Bytes, peer: Peer) {
     }
 }
 
-struct Connection {
+struct Connection<L> {
     socket: WebSocketStream<Wire>,
     outbox: Arc<SocketOutbox>,
-    session: Session,
+    listener: L,
     heartbeat: Heartbeat,
     throttle: Throttle,
-    /// The session wants no message until it is ready.
+    /// The listener wants no message until it is ready.
     waits: bool,
     /// The client was too fast with pings.
     paused_until: Option<Instant>,
@@ -77,14 +127,14 @@ enum Step {
     Time,
 }
 
-impl Connection {
-    async fn new(shared: &Shared, io: Io, read: Bytes, peer: Peer) -> Self {
+impl<L: Listener> Connection<L> {
+    async fn new(shared: &Shared, io: Io, read: Bytes, listener: impl FnOnce(Arc<SocketOutbox>) -> L) -> Self {
         let outbox = Arc::new(SocketOutbox::new(io, shared.config.outbox_bytes_max, shared.metrics.clone()));
         let socket = open_socket(&outbox, read, shared.limits().frame_bytes_max).await;
-        let session = shared.engine.connect(peer, outbox.clone(), shared.encoding.clone());
+        let listener = listener(outbox.clone());
         let now = Instant::now();
         let heartbeat = Heartbeat::new(&shared.config, now, shared.limits().hello_within);
-        Self { socket, outbox, session, heartbeat, throttle: Throttle::new(now), waits: false, paused_until: None }
+        Self { socket, outbox, listener, heartbeat, throttle: Throttle::new(now), waits: false, paused_until: None }
     }
 
     async fn serve(&mut self) -> End {
@@ -95,7 +145,7 @@ impl Connection {
                 biased;
                 event = poll_fn(|cx| self.outbox.poll_event(cx)) => Step::Outbox(event),
                 () = timer.as_mut() => Step::Time,
-                () = self.session.ready(), if self.waits => Step::Ready,
+                () = self.listener.ready(), if self.waits => Step::Ready,
                 // Last: a client that sends without end holds up nothing else.
                 message = self.socket.next(), if reads => Step::Message(message),
             };
@@ -116,7 +166,7 @@ impl Connection {
 
     fn hear(&mut self, event: Event) -> Option<End> {
         match event {
-            Event::Wrote { drained: true } => self.session.drained(),
+            Event::Wrote { drained: true } => self.listener.drained(),
             Event::Wrote { drained: false } => {}
             Event::Closing(code) => return Some(End::Closed(code)),
             Event::Gone => return Some(End::Lost),
@@ -128,21 +178,27 @@ impl Connection {
         match message {
             Some(Ok(Message::Text(text))) => {
                 self.socket.get_mut().whole_message();
-                match self.session.receive(text.as_bytes()) {
-                    Flow::More => None,
-                    Flow::Wait => {
-                        self.waits = true;
-                        None
-                    }
-                    Flow::End(close) => Some(End::Ours(close)),
-                }
+                let flow = self.listener.text(text.as_bytes());
+                self.go_on(flow)
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                self.socket.get_mut().whole_message();
+                let flow = self.listener.binary(&bytes);
+                self.go_on(flow)
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.slow_down(timer),
-            Some(Ok(Message::Binary(_))) => Some(End::Ours(CloseCode::Unsupported.into())),
             // The library answers it when polled again, and then ends.
             Some(Ok(Message::Close(_) | Message::Frame(_))) => None,
             Some(Err(error)) => Some(End::of(&error, self.socket.get_ref().is_flooded())),
             None => Some(End::Theirs),
+        }
+    }
+
+    fn go_on(&mut self, flow: Flow) -> Option<End> {
+        self.waits = flow == Flow::Wait;
+        match flow {
+            Flow::More | Flow::Wait => None,
+            Flow::End(close) => Some(End::Ours(close)),
         }
     }
 
@@ -168,7 +224,7 @@ impl Connection {
             now,
             heard_at: self.socket.get_ref().heard_at(),
             pulse: self.outbox.pulse(),
-            is_greeted: self.session.is_greeted(),
+            is_greeted: self.listener.is_greeted(),
         };
         let next = match self.heartbeat.beat(&signs) {
             Beat::Until(next) => next,
@@ -185,7 +241,7 @@ impl Connection {
     /// Ends the session, so that others see it leave at once. Returns the outbox if there are last words in it.
     fn end(self, end: End) -> Option<Arc<SocketOutbox>> {
         match end {
-            End::Ours(why) => self.outbox.close(why),
+            End::Ours(why) => self.outbox.close_with(why.code, &L::last_words(&why)),
             End::Closed(_) => {}
             End::Theirs => self.outbox.end(),
             End::Lost => {

@@ -1,6 +1,8 @@
 //! The server's side.
 
 mod connection;
+#[cfg(feature = "echo")]
+mod echo;
 mod front;
 mod gate;
 mod handshake;

@@ -133,6 +133,11 @@ impl SocketOutbox {
         }
     }
 
+    /// Takes these bytes and nothing more.
+    pub(crate) fn close_with(&self, code: CloseCode, last_words: &[u8]) {
+        self.begin_close(&mut self.state.lock(), code, last_words);
+    }
+
     /// Takes nothing more; what is there may still leave.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock();
@@ -221,7 +226,7 @@ impl SocketOutbox {
                 Some(Push::Full)
             }
             Class::Answer if held >= 2 * self.bytes_max => {
-                self.begin_close(state, Close::new(CloseCode::Slow));
+                self.begin_close(state, CloseCode::Slow, &framing::closing(&CloseCode::Slow.into()));
                 Some(Push::Gone)
             }
             _ => None,
@@ -255,10 +260,10 @@ impl SocketOutbox {
         }
     }
 
-    fn begin_close(&self, state: &mut State, why: Close) {
+    fn begin_close(&self, state: &mut State, code: CloseCode, last_words: &[u8]) {
         if state.phase == Phase::Open {
-            state.phase = Phase::Closing(why.code);
-            state.buffer.extend_from_slice(&framing::closing(&why));
+            state.phase = Phase::Closing(code);
+            state.buffer.extend_from_slice(last_words);
             self.task.wake();
         }
     }
@@ -275,7 +280,7 @@ impl Outbox for SocketOutbox {
     }
 
     fn close(&self, why: Close) {
-        self.begin_close(&mut self.state.lock(), why);
+        self.close_with(why.code, &framing::closing(&why));
     }
 }
 

@@ -1,20 +1,21 @@
 //! From an HTTP request to a session.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chat_core::{Encoding, Engine, Limits, Peer};
+use chat_core::{Encoding, Engine, Limits, Peer, Session};
 use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::net::TcpStream;
 
 use super::{
-    connection,
+    connection::{self, Listener},
     gate::Gate,
     handshake,
     io::Io,
     metrics::{self, Metrics},
+    outbox::SocketOutbox,
     refusal::{Answer, Refusal},
 };
 use crate::{WsConfig, framing::JsonText};
@@ -66,24 +67,46 @@ impl WsServer {
     /// The peer is whom the caller knows: its address (of the client, not of a proxy) is limited, its identity goes to
     /// the engine. Must be called within a tokio runtime.
     pub fn upgrade<B>(&self, request: &mut Request<B>, peer: Peer) -> Response<Bytes> {
-        let answer = self.try_upgrade(request, peer).unwrap_or_else(Answer::from);
+        self.upgrade_to(request, peer.address, |shared, outbox| shared.session(peer, outbox))
+    }
+
+    /// Answers as [`WsServer::upgrade`] does, for a connection that sends back what it gets: what test suites of
+    /// WebSocket ask of a server. Everything between the socket and the session is the same.
+    #[cfg(feature = "echo")]
+    #[doc(hidden)]
+    pub fn echo<B>(&self, request: &mut Request<B>) -> Response<Bytes> {
+        self.upgrade_to(request, None, |_, outbox| super::echo::Echo::new(outbox))
+    }
+
+    fn upgrade_to<B, L: Listener + Send>(
+        &self,
+        request: &mut Request<B>,
+        address: Option<IpAddr>,
+        listener: impl FnOnce(&Shared, Arc<SocketOutbox>) -> L + Send + 'static,
+    ) -> Response<Bytes> {
+        let answer = self.try_upgrade(request, address, listener).unwrap_or_else(Answer::from);
         metrics::answered(answer.status());
         answer
     }
 
-    fn try_upgrade<B>(&self, request: &mut Request<B>, peer: Peer) -> Result<Answer, Refusal> {
+    fn try_upgrade<B, L: Listener + Send>(
+        &self,
+        request: &mut Request<B>,
+        address: Option<IpAddr>,
+        listener: impl FnOnce(&Shared, Arc<SocketOutbox>) -> L + Send + 'static,
+    ) -> Result<Answer, Refusal> {
         let answer = handshake::check(request, &self.shared.config.origins)?;
         if request.extensions().get::<OnUpgrade>().is_none() {
             return Err(Refusal::NOT_UPGRADABLE);
         }
-        let permit = self.shared.gate.enter(peer.address).ok_or(Refusal::TOO_MANY)?;
+        let permit = self.shared.gate.enter(address).ok_or(Refusal::TOO_MANY)?;
         let upgraded = hyper::upgrade::on(request);
         let shared = self.shared.clone();
         tokio::spawn(async move {
             // Fails if the client has gone before our answer.
             let Ok(upgraded) = upgraded.await else { return };
             let (io, read) = take_apart(upgraded, shared.config.send_buffer_bytes);
-            connection::run(&shared, io, read, peer).await;
+            connection::run(&shared, io, read, |outbox| listener(&shared, outbox)).await;
             drop(permit);
         });
         Ok(answer)
@@ -98,6 +121,10 @@ impl WsServer {
 impl Shared {
     pub(crate) fn limits(&self) -> &Limits {
         self.engine.limits()
+    }
+
+    fn session(&self, peer: Peer, outbox: Arc<SocketOutbox>) -> Session {
+        self.engine.connect(peer, outbox, self.encoding.clone())
     }
 }
 

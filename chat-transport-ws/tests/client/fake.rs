@@ -12,6 +12,7 @@ use tokio_tungstenite::{
     tungstenite::{
         Message,
         handshake::server::{ErrorResponse, Request, Response},
+        protocol::CloseFrame,
     },
 };
 
@@ -58,19 +59,32 @@ impl Peer {
     }
 
     pub(crate) async fn say(&mut self, frame: Value) {
-        self.0.send(Message::text(frame.to_string())).await.unwrap();
+        self.say_text(frame.to_string()).await;
+    }
+
+    /// Says what need not be a frame.
+    pub(crate) async fn say_text(&mut self, text: String) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Hangs up, with a WebSocket close code.
+    pub(crate) async fn close(&mut self, code: u16) {
+        self.0.send(Message::Close(Some(CloseFrame { code: code.into(), reason: "".into() }))).await.unwrap();
     }
 
     /// Receives the next request, which must be of this type.
     pub(crate) async fn hear(&mut self, kind: &str) -> Value {
+        let frame = timeout(SOON, self.any()).await.expect(kind);
+        assert_eq!(frame["type"], kind, "{frame}");
+        frame
+    }
+
+    /// Receives the next request.
+    pub(crate) async fn any(&mut self) -> Value {
         loop {
-            match timeout(SOON, self.0.next()).await.expect(kind).expect("the client hung up").unwrap() {
-                Message::Text(text) => {
-                    let frame: Value = serde_json::from_str(&text).unwrap();
-                    assert_eq!(frame["type"], kind, "{frame}");
-                    return frame;
-                }
-                Message::Close(close) => panic!("closed instead of {kind}: {close:?}"),
+            match self.0.next().await.expect("the client hung up").unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(close) => panic!("closed instead of asked: {close:?}"),
                 _ => {}
             }
         }

@@ -6,13 +6,14 @@
 mod common;
 mod cut;
 mod fake;
-mod proxy;
+mod script;
 mod scripted;
+mod vectors;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chat_core::{Authenticator, Code, Engine, Hub, Identity, Limits, UserId, conformance::hub::HubUnderTest};
+use chat_core::{Authenticator, Code, Engine, Hub, Identity, Limits, Members, UserId, conformance::hub::HubUnderTest};
 use chat_transport_ws::client::{ClientConfig, RemoteHub};
 use common::{Server, front_config, ws_config};
 
@@ -28,8 +29,9 @@ impl Authenticator for ByName {
 }
 
 async fn start() -> (Engine, Server) {
-    let engine = Engine::builder().authenticator(Arc::new(ByName)).limits(Limits::load_profile()).build();
-    let engine = engine.await.unwrap();
+    let policy = Arc::new(Members::default().people_name_rooms());
+    let builder = Engine::builder().authenticator(Arc::new(ByName)).policy(policy).limits(Limits::load_profile());
+    let engine = builder.build().await.unwrap();
     (engine.clone(), Server::serving(engine, ws_config(), front_config()).await)
 }
 

@@ -5,7 +5,7 @@
 //! curl -H 'cookie: shop=a1' 'localhost:3000/chat/rooms?which=public'
 //! ```
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{
     Router,
@@ -13,7 +13,7 @@ use axum::{
     http::{StatusCode, header::COOKIE, request::Parts},
     routing::get,
 };
-use chat_engine::{Chat, Hub, Identity, RoomSpec, UserId};
+use chat_engine::{Chat, Hub, HubError, Identity, RoomSpec, UserId};
 
 #[cfg(test)]
 mod tests;
@@ -56,9 +56,8 @@ async fn home(customer: Customer) -> String {
 
 // ---- the chat ----------------------------------------------------------------------------------------------------
 
-async fn with_chat(shop: Router<Shop>, store: &str) -> Result<Router<Shop>, Box<dyn std::error::Error>> {
-    let chat = Chat::open(store).await?;
-    chat.hub(Identity::system()).create(RoomSpec::public("help")).await?; // no effect when it exists
+async fn with_chat(shop: Router<Shop>, chat: &Chat) -> Result<Router<Shop>, HubError> {
+    chat.hub(Identity::system()).create(RoomSpec::public("Help").named("help")).await?; // once
     let routes = chat.router(|customer: Customer| Identity::human(UserId::from(customer.number), customer.name));
     Ok(shop.nest("/chat", routes))
 }
@@ -67,9 +66,14 @@ async fn with_chat(shop: Router<Shop>, store: &str) -> Result<Router<Shop>, Box<
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let app = with_chat(Router::new().route("/", get(home)), "sqlite:embed.db").await?;
+    let chat = Chat::open("sqlite:embed.db").await?;
+    let app = with_chat(Router::new().route("/", get(home)), &chat).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://{}/", listener.local_addr()?);
-    axum::serve(listener, app.with_state(shop())).await?;
+    let stopped = async move {
+        let _ = tokio::signal::ctrl_c().await;
+        chat.drain(Duration::from_secs(10)).await; // what was taken is answered, and clients come back by themselves
+    };
+    axum::serve(listener, app.with_state(shop())).with_graceful_shutdown(stopped).await?;
     Ok(())
 }

@@ -5,14 +5,15 @@
 use std::net::SocketAddr;
 
 use axum::{Router, routing::get};
-use chat_engine::{Key, RoomId};
+use chat_engine::{Chat, Key, RoomId};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
 async fn open() -> SocketAddr {
-    let app = super::with_chat(Router::new().route("/", get(super::home)), "memory:").await.unwrap();
+    let chat = Chat::open("memory:").await.unwrap();
+    let app = super::with_chat(Router::new().route("/", get(super::home)), &chat).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app.with_state(super::shop())).await.unwrap() });

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
-    routing::get,
+    extract::{Path, Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
 };
+use chat_core::{HubError, UserId};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::{task::JoinHandle, time};
 
-use crate::app::App;
+use crate::{accounts::AccountError, app::App};
 
 /// From a write to memory up to the longest wait that anything here has: 0.1 ms to 30 s, about three a decade.
 const SECONDS: [f64; 18] = [
@@ -48,12 +50,14 @@ struct Admin {
     metrics: PrometheusHandle,
 }
 
-/// Returns the routes: `/live`, `/ready` and `/metrics`.
+/// Returns the routes: `/live`, `/ready`, `/metrics`, and `/users/NAME/ban`.
 pub(crate) fn routes(app: App, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/live", get("alive\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(render))
+        .route("/users/{user}/ban", post(ban).delete(unban))
+        .layer(middleware::from_fn(refuse_pages))
         .with_state(Admin { app, metrics })
 }
 
@@ -68,4 +72,56 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render())
+}
+
+/// Keeps a user out: they cannot log in, and what they are logged in on is closed.
+async fn ban(State(admin): State<Admin>, Path(user): Path<String>) -> Result<StatusCode, Refused> {
+    let (id, ended) = admin.app.accounts().ban(&user).await?.ok_or(Refused::NoSuchUser)?;
+    tracing::info!(user = ?id, ended = ended.len(), "banned");
+    let id = UserId::new(&*id).map_err(|_| Refused::NoSuchUser)?;
+    admin.app.end_sockets(&id, &ended).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unban(State(admin): State<Admin>, Path(user): Path<String>) -> Result<StatusCode, Refused> {
+    if !admin.app.accounts().unban(&user).await? {
+        return Err(Refused::NoSuchUser);
+    }
+    tracing::info!(?user, "no longer banned");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses what a page in the operator's own browser sends here: loopback keeps other machines out, not other sites.
+/// Browsers put `Origin` on whatever changes something.
+async fn refuse_pages(request: Request, next: Next) -> Response {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if changes && is_from_page(request.headers()) {
+        return (StatusCode::FORBIDDEN, "not from a page\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn is_from_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
+}
+
+/// Says why an operator's wish was not carried out.
+enum Refused {
+    NoSuchUser,
+    Failed(AccountError),
+}
+
+impl From<AccountError> for Refused {
+    fn from(error: AccountError) -> Self {
+        if matches!(error, AccountError::Name(_)) { Self::NoSuchUser } else { Self::Failed(error) }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NoSuchUser => (StatusCode::NOT_FOUND, "no such user\n").into_response(),
+            Self::Failed(error) => (StatusCode::SERVICE_UNAVAILABLE, HubError::from(error).to_string()).into_response(),
+        }
+    }
 }

@@ -31,13 +31,14 @@ mod web;
 
 use std::{error::Error, io::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use chat_engine::{Chat, Limits};
+use chat_core::Store;
+use chat_engine::{Chat, ChatBuilder, Limits};
 use chat_transport_ws::{Origins, PerAddress, WsConfig};
 use tokio::{net::TcpListener, sync::watch, time};
 
 use accounts::Accounts;
 use app::App;
-use config::Config;
+use config::{Config, Url};
 use signals::Signals;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -56,16 +57,18 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(config: &Config) -> Result<(), Failure> {
-    telemetry::log(config.log_format, &config.log)?;
+    telemetry::log(config.log_format, &config.log).map_err(|error| format!("--log: {error}"))?;
     let metrics = admin::collect()?;
     let mut signals = Signals::new()?;
     let tls = config.tls.as_ref().map(serve::tls).transpose()?;
-    let app = open(config).await?;
+    // What can fail without leaving a file behind comes first.
+    let chat = bot::add(Chat::builder(), config).await?;
     let people = serve::bind(config.listen, "--listen").await?;
     let operators = match config.admin {
         Some(address) => Some(serve::bind(address, "--admin").await?),
         None => None,
     };
+    let app = open(chat, config).await?;
     greet(config, &people, operators.as_ref())?;
 
     admin::keep_small(metrics.clone());
@@ -93,21 +96,28 @@ async fn run(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens accounts and chat, and the stock bot beside them.
-async fn open(config: &Config) -> Result<App, Failure> {
+/// Opens store, accounts and chat, in this order: a store that cannot be reached leaves no accounts behind.
+async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
+    let store = open_store(&config.store).await.map_err(|error| format!("--store: {}", chain(&*error)))?;
     let accounts = Accounts::open(config.accounts.reveal(), config.session).await;
     let accounts = accounts.map_err(|error| format!("--accounts {}: {}", config.accounts, chain(&error)))?;
     let accounts = Arc::new(accounts);
-    let mut chat = Chat::builder()
-        .store(config.store.reveal())
+    let mut chat = chat
+        .store(store)
         .ws(sockets(config))
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
     if let Some(secret) = &config.secret {
         chat = chat.secret(secret.reveal());
     }
-    let chat = bot::add(chat, config).await?.build().await?;
-    Ok(App::new(config, accounts, chat))
+    Ok(App::new(config, accounts, chat.build().await?))
+}
+
+async fn open_store(url: &Url) -> Result<Arc<dyn Store>, Failure> {
+    if url.is_sqlite() {
+        accounts::keep_private(url.reveal()).map_err(|error| format!("{url}: {error}"))?;
+    }
+    Ok(chat_engine::open_store(url.reveal()).await?)
 }
 
 /// Sets what a WebSocket may do here. Which pages may connect is judged together with who is logged in, by `auth`.

@@ -69,6 +69,7 @@ suite! {
     rooms_are_listed_by_activity,
     rooms_page_by_activity,
     unread_counts_messages_of_others,
+    a_room_of_two_tells_the_other_one,
     one_room_is_listed_alone,
     read_marks_only_rise,
     a_read_mark_ends_at_the_head,

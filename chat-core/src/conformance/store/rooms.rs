@@ -41,7 +41,7 @@ async fn rooms(store: &StoreUnderTest) {
     let specs = [
         ("a", RoomSpec::public("a")),
         ("b", RoomSpec::private("Bees").members([user("bob")])),
-        ("c", RoomSpec::public("c").members([user("bob")])),
+        ("c", RoomSpec::public("Sea").named("c").members([user("bob")])),
         ("d", RoomSpec::public("d")),
         ("i", RoomSpec { visibility: Visibility::Inbox, ..RoomSpec::private("") }),
     ];
@@ -108,6 +108,29 @@ pub async fn rooms_page_by_activity(store: StoreUnderTest) {
     let mut expected = [(RoomId::named("d"), "in d"), (e.room, "in e")];
     expected.sort();
     assert_eq!(names(&list(&store, Listing::All, Page::newest(2)).await), expected.map(|(_, name)| name));
+}
+
+pub async fn a_room_of_two_tells_the_other_one(store: StoreUnderTest) {
+    let direct = |members: &[&str]| {
+        RoomSpec { visibility: Visibility::Direct, ..RoomSpec::default() }.members(members.iter().map(|it| user(it)))
+    };
+    let (two, alone) = (Setting::at(&store, "two"), Setting::at(&store, "alone"));
+    two.append([creation("ann", direct(&["ann", "bob"])), text("ann", "psst")]).await;
+    alone.append([creation("ann", direct(&["ann"])), text("ann", "to myself")]).await;
+    let other = async |room: &Setting, who: &str| {
+        room.listed(who).await.unwrap().with.map(|with| (with.user.to_string(), with.name.to_string()))
+    };
+    assert_eq!(other(&two, "ann").await, Some(("bob".into(), "bob".into())));
+    assert_eq!(other(&two, "bob").await, Some(("ann".into(), "ANN".into())));
+    two.append([text("bob", "hm?")]).await;
+    assert_eq!(other(&two, "ann").await, Some(("bob".into(), "BOB".into())));
+    assert_eq!(other(&alone, "ann").await, None);
+    // A room that is not of two by its nature tells nobody, however many are in it.
+    let group = Setting::at(&store, "group");
+    group.append([creation("ann", RoomSpec::private("").members([user("bob")]))]).await;
+    assert_eq!(other(&group, "ann").await, None);
+    let one = list(&store, Listing::One(two.room, user("eve")), Page::newest(1)).await;
+    assert_eq!(one[0].with, None);
 }
 
 pub async fn one_room_is_listed_alone(store: StoreUnderTest) {

@@ -6,7 +6,10 @@ use parking_lot::Mutex;
 
 use super::{log::Log, people::People};
 use crate::{
-    model::{Change, Entry, Member, Page, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, changes},
+    model::{
+        Change, Entry, Member, Page, Person, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, Visibility,
+        changes,
+    },
     store::{Access, Append, Head, Outcome, StoreError, StoreErrorKind},
 };
 
@@ -70,6 +73,7 @@ impl Room {
         summary.read = of.and_then(|user| projection.marks.get(user)).copied().unwrap_or_default();
         if let Some(member) = &summary.member {
             summary.unread = self.log.unread(&member.user, summary.read.max(member.since));
+            summary.with = projection.other(&member.user, people);
         }
         summary
     }
@@ -119,6 +123,13 @@ impl Projection {
     fn member(&self, user: &UserId, people: &People) -> Option<Member> {
         let (role, since) = self.members.get(user)?;
         Some(Member::new(user.clone(), people.name(user), *role, *since))
+    }
+
+    /// Returns the other one in a room of two.
+    fn other(&self, user: &UserId, people: &People) -> Option<Person> {
+        let other = self.members.keys().find(|member| *member != user)?;
+        let direct = self.record.visibility == Visibility::Direct;
+        direct.then(|| Person::new(other.clone(), people.name(other)))
     }
 
     fn change(&mut self, change: Change, room: RoomId, people: &mut People) {

@@ -57,7 +57,8 @@ async fn the_socket_comes_back_from_a_router_behind_our_front() {
 async fn the_task_of_a_connection_stays_small() {
     let server = WsServer::new(Engine::builder().build().await.unwrap(), WsConfig::default());
     let (stream, _client) = tokio::io::duplex(1);
-    let task = connection::run(&server.shared, Io::foreign(stream), Bytes::new(), Peer::unknown(None));
+    let session = |outbox| server.shared.session(Peer::unknown(None), outbox);
+    let task = connection::run(&server.shared, Io::foreign(stream), Bytes::new(), session);
     // With the read buffer (2 KiB), the outbox and tokio's own this makes 4 KB per idle connection.
     assert!(size_of_val(&task) <= 1100, "{}", size_of_val(&task));
 }

@@ -1,6 +1,6 @@
 //! The tables of accounts, in SQLite. Each function is one statement, so none leaves a transaction open.
 
-use std::{fs::File, io, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
+use std::{fs::File, io, os::unix::fs::OpenOptionsExt, str::FromStr, time::Duration};
 
 use sqlx::{
     Row, SqlitePool,
@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS account_places (
     seen  INTEGER NOT NULL,
     PRIMARY KEY (user, place)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS account_bans (
+    user TEXT PRIMARY KEY NOT NULL REFERENCES account_users (id),
+    at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Logins of one user at once; the oldest end first. More than anybody has devices.
@@ -42,6 +46,8 @@ pub(super) struct UserRow {
     pub(super) password: String,
     /// Whether they logged in from this place before.
     pub(super) known: bool,
+    /// Whether an operator has banned them.
+    pub(super) banned: bool,
 }
 
 /// Is a login that has not ended.
@@ -71,6 +77,8 @@ pub(super) struct NewLogin<'a> {
     pub(super) token: &'a [u8],
     pub(super) login: &'a str,
     pub(super) user: &'a str,
+    /// The hash that the typed password was compared with.
+    pub(super) password: &'a str,
     pub(super) created: i64,
     pub(super) expires: i64,
 }
@@ -89,9 +97,7 @@ impl Db {
             // What was answered as registered survives a power cut.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5));
-        if !url.contains(":memory:") {
-            keep_private(options.get_filename())?;
-        }
+        keep_private(url)?;
         let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
         let pool = pool.connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
@@ -119,22 +125,38 @@ impl Db {
         row.fetch_one(&self.0).await?.try_get(0)
     }
 
-    /// Returns a user, and whether `place` is known.
+    /// Returns a user, and whether `place` is known. There is a row to read for an unknown user too: a stranger with a
+    /// clock must not see the difference.
     pub(super) async fn user(&self, id: &str, place: &str) -> Result<Option<UserRow>, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT name, password, EXISTS (SELECT 1 FROM account_places WHERE user = id AND place = ?) \
-             FROM account_users WHERE id = ?",
+            "SELECT name, password, EXISTS (SELECT 1 FROM account_places WHERE user = id AND place = ?), \
+             EXISTS (SELECT 1 FROM account_bans WHERE user = id) FROM (SELECT 1) LEFT JOIN account_users ON id = ?",
         );
-        let row = row.bind(place).bind(id).fetch_optional(&self.0).await?;
-        let read =
-            |row: SqliteRow| Ok(UserRow { name: row.try_get(0)?, password: row.try_get(1)?, known: row.try_get(2)? });
-        row.map(read).transpose()
+        let row = row.bind(place).bind(id).fetch_one(&self.0).await?;
+        let (name, password): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        let (known, banned) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(name.zip(password).map(|(name, password)| UserRow { name, password, known, banned }))
     }
 
-    /// Replaces the hash of a password.
-    pub(super) async fn set_password(&self, id: &str, hash: &str) -> Result<(), sqlx::Error> {
-        let update = sqlx::query("UPDATE account_users SET password = ? WHERE id = ?").bind(hash).bind(id);
-        update.execute(&self.0).await.map(drop)
+    /// Replaces the hash of a password; `false` if it is not `old` any more.
+    pub(super) async fn set_password(&self, id: &str, old: &str, new: &str) -> Result<bool, sqlx::Error> {
+        let update = sqlx::query("UPDATE account_users SET password = ? WHERE id = ? AND password = ?");
+        Ok(update.bind(new).bind(id).bind(old).execute(&self.0).await?.rows_affected() == 1)
+    }
+
+    /// Keeps a user out; `false` if there is none.
+    pub(super) async fn ban(&self, id: &str, now: i64) -> Result<bool, sqlx::Error> {
+        let ban = sqlx::query(
+            "INSERT INTO account_bans (user, at) SELECT id, ? FROM account_users WHERE id = ? \
+             ON CONFLICT (user) DO UPDATE SET at = excluded.at",
+        );
+        Ok(ban.bind(now).bind(id).execute(&self.0).await?.rows_affected() == 1)
+    }
+
+    /// Lets a user in again; `false` if nobody kept them out.
+    pub(super) async fn unban(&self, id: &str) -> Result<bool, sqlx::Error> {
+        let unban = sqlx::query("DELETE FROM account_bans WHERE user = ?").bind(id);
+        Ok(unban.execute(&self.0).await?.rows_affected() == 1)
     }
 
     /// Remembers that a user logged in from a place.
@@ -151,17 +173,15 @@ impl Db {
         .map(drop)
     }
 
-    /// Adds a login.
-    pub(super) async fn add_login(&self, new: NewLogin<'_>) -> Result<(), sqlx::Error> {
-        sqlx::query("INSERT INTO account_logins (token, login, user, created, expires) VALUES (?, ?, ?, ?, ?)")
-            .bind(new.token)
-            .bind(new.login)
-            .bind(new.user)
-            .bind(new.created)
-            .bind(new.expires)
-            .execute(&self.0)
-            .await
-            .map(drop)
+    /// Adds a login; `false` if the user was banned or changed the password while it was being checked.
+    pub(super) async fn add_login(&self, new: NewLogin<'_>) -> Result<bool, sqlx::Error> {
+        let insert = sqlx::query(
+            "INSERT INTO account_logins (token, login, user, created, expires) \
+             SELECT ?, ?, id, ?, ? FROM account_users WHERE id = ? AND password = ? \
+             AND NOT EXISTS (SELECT 1 FROM account_bans WHERE user = id)",
+        );
+        let insert = insert.bind(new.token).bind(new.login).bind(new.created).bind(new.expires);
+        Ok(insert.bind(new.user).bind(new.password).execute(&self.0).await?.rows_affected() == 1)
     }
 
     /// Ends the oldest logins of a user beyond the limit and returns their ids.
@@ -172,6 +192,13 @@ impl Db {
              RETURNING login",
         );
         let rows = ended.bind(user).bind(LOGINS_MAX).fetch_all(&self.0).await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    /// Ends all logins of a user but one and returns their ids.
+    pub(super) async fn end_logins(&self, user: &str, except: &str) -> Result<Vec<String>, sqlx::Error> {
+        let ended = sqlx::query("DELETE FROM account_logins WHERE user = ? AND login <> ? RETURNING login");
+        let rows = ended.bind(user).bind(except).fetch_all(&self.0).await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 
@@ -209,8 +236,12 @@ impl Db {
 }
 
 /// Makes a new database readable for its owner only; SQLite gives the files beside it the same mode.
-fn keep_private(path: &Path) -> Result<(), sqlx::Error> {
-    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+pub(crate) fn keep_private(url: &str) -> Result<(), sqlx::Error> {
+    let options = SqliteConnectOptions::from_str(url)?;
+    if url.contains(":memory:") {
+        return Ok(());
+    }
+    match File::options().write(true).create_new(true).mode(0o600).open(options.get_filename()) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
         _ => Ok(()),
     }

@@ -14,8 +14,8 @@ use chat_core::{Authenticator, Clock, Code, HubError, Identity, Timestamp, UserI
 use crate::config::Secret;
 
 use attempts::{Attempts, Place};
-pub(crate) use db::LoginRow;
-use db::{Db, NewLogin, NewUser};
+use db::{Db, NewLogin, NewUser, UserRow};
+pub(crate) use db::{LoginRow, keep_private};
 use name::{NameError, ShownName, UserName};
 use password::{HashError, Hasher, PasswordError, Verdict};
 
@@ -34,6 +34,13 @@ pub(crate) enum AccountError {
     /// Says the same for an unknown user as for a wrong password.
     #[error("user name or password is wrong")]
     Wrong,
+    #[error("the current password is wrong")]
+    WrongCurrent,
+    /// Said only to who knows the password.
+    #[error("this account is closed; ask who runs this chat")]
+    Banned,
+    #[error("the account was changed just now, please try again")]
+    Changed,
     #[error("too many wrong passwords, please wait a moment")]
     TooMany(Duration),
     #[error(transparent)]
@@ -51,8 +58,9 @@ impl From<AccountError> for HubError {
             AccountError::Name(_) | AccountError::Password(_) => Code::InvalidBody,
             AccountError::Taken => Code::Conflict,
             AccountError::Wrong => Code::Unauthenticated,
+            AccountError::WrongCurrent | AccountError::Banned => Code::Denied,
             AccountError::TooMany(wait) => return Self::new(Code::RateLimited, error.to_string()).after(*wait),
-            AccountError::Hash(_) => Code::Retry,
+            AccountError::Hash(_) | AccountError::Changed => Code::Retry,
             AccountError::Store(_) | AccountError::Random(_) => {
                 tracing::error!(?error, "accounts failed");
                 return Code::Retry.into();
@@ -67,6 +75,15 @@ pub(crate) struct Registration<'a> {
     pub(crate) user: &'a str,
     pub(crate) password: &'a str,
     pub(crate) name: Option<&'a str>,
+}
+
+/// Is another password for somebody who is logged in.
+pub(crate) struct NewPassword<'a> {
+    pub(crate) user: &'a str,
+    /// The login that goes on.
+    pub(crate) login: &'a str,
+    pub(crate) current: &'a str,
+    pub(crate) new: &'a str,
 }
 
 /// Is a new login. The token is shown to its user and to nobody else, once.
@@ -117,36 +134,87 @@ impl Accounts {
     /// Begins a login.
     pub(crate) async fn login(&self, user: &str, typed: &str, from: IpAddr) -> Result<NewSession, AccountError> {
         let id = UserName::parse(user).map(|name| name.id().to_owned()).unwrap_or_default();
-        let (password, place) = (password::normal(typed), Place::of(from));
-        let row = self.db.user(&id, &place.to_string()).await?;
-        let known = row.as_ref().is_some_and(|row| row.known);
-        self.attempts.take(&id, place, known).map_err(AccountError::TooMany)?;
-        let exists = row.is_some();
-        let (name, stored) = row.map(|row| (row.name, row.password)).unzip();
-        let verdict = self.hasher.verify(&password, stored).await;
-        if !matches!(verdict, Ok(Verdict::Wrong)) {
-            self.attempts.refund(&id, place, known);
+        let Some((row, verdict)) = self.prove(&id, typed, from).await? else { return Err(AccountError::Wrong) };
+        if row.banned {
+            return Err(AccountError::Banned);
         }
-        let verdict = verdict?;
-        let Some(name) = name.filter(|_| verdict != Verdict::Wrong) else {
-            // An unknown name is left out of the log: it may be a password, typed into the wrong field.
-            tracing::info!(user = ?exists.then_some(&id), address = %from, "wrong password");
-            return Err(AccountError::Wrong);
-        };
+        let mut stored = row.password;
         if verdict == Verdict::Outdated {
-            self.db.set_password(&id, &self.hasher.hash(&password).await?).await?;
+            let renewed = self.hasher.hash(&password::normal(typed)).await?;
+            if !self.db.set_password(&id, &stored, &renewed).await? {
+                return Err(AccountError::Changed);
+            }
+            stored = renewed;
         }
-        self.db.remember_place(&id, &place.to_string(), now()).await?;
-        self.begin(id, name).await
+        self.db.remember_place(&id, &Place::of(from).to_string(), now()).await?;
+        self.begin(id, row.name, &stored).await
     }
 
-    async fn begin(&self, user: String, name: String) -> Result<NewSession, AccountError> {
+    /// Checks a password, as often as guessing allows. `None`: it is wrong, or there is no such user, which takes as
+    /// long.
+    async fn prove(&self, id: &str, typed: &str, from: IpAddr) -> Result<Option<(UserRow, Verdict)>, AccountError> {
+        let (password, place) = (password::normal(typed), Place::of(from));
+        let row = self.db.user(id, &place.to_string()).await?;
+        let known = row.as_ref().is_some_and(|row| row.known);
+        self.attempts.take(id, place, known).map_err(AccountError::TooMany)?;
+        let stored = row.as_ref().map(|row| row.password.clone());
+        let verdict = self.hasher.verify(&password, stored).await;
+        if !matches!(verdict, Ok(Verdict::Wrong)) {
+            self.attempts.refund(id, place, known);
+        }
+        let verdict = verdict?;
+        if verdict == Verdict::Wrong {
+            // An unknown name is left out of the log: it may be a password, typed into the wrong field.
+            tracing::info!(user = ?row.is_some().then_some(id), address = %from, "wrong password");
+        }
+        Ok(row.filter(|_| verdict != Verdict::Wrong).map(|row| (row, verdict)))
+    }
+
+    async fn begin(&self, user: String, name: String, stored_password: &str) -> Result<NewSession, AccountError> {
         let (fresh, login, created) = (token::fresh()?, token::login_id()?, now());
         let expires = created.saturating_add(i64::try_from(self.session.as_millis()).unwrap_or(i64::MAX));
         let stored = token::stored(&fresh).unwrap_or_default();
-        self.db.add_login(NewLogin { token: &stored, login: &login, user: &user, created, expires }).await?;
+        let (token, login_id) = (&*stored, &*login);
+        let new = NewLogin { token, login: login_id, user: &user, password: stored_password, created, expires };
+        if !self.db.add_login(new).await? {
+            return Err(AccountError::Changed);
+        }
         let ended = self.db.end_oldest_logins(&user).await?;
         Ok(NewSession { token: Secret::new(&fresh), row: LoginRow { user, name, login, expires }, ended })
+    }
+
+    /// Replaces the password of who is logged in, and ends all their other logins, whose ids are returned.
+    pub(crate) async fn change_password(
+        &self,
+        new: NewPassword<'_>,
+        from: IpAddr,
+    ) -> Result<Vec<String>, AccountError> {
+        let fresh = password::normal(new.new);
+        password::check(&fresh, new.user)?;
+        let Some((row, _)) = self.prove(new.user, new.current, from).await? else {
+            return Err(AccountError::WrongCurrent);
+        };
+        let hash = self.hasher.hash(&fresh).await?;
+        // From here on no login with the old password begins: each is added only while the hash is the one it knew.
+        if !self.db.set_password(new.user, &row.password, &hash).await? {
+            return Err(AccountError::Changed);
+        }
+        Ok(self.db.end_logins(new.user, new.login).await?)
+    }
+
+    /// Keeps a user out from now on. Returns their id and the logins that have ended; `None` if there is no such user.
+    pub(crate) async fn ban(&self, user: &str) -> Result<Option<(String, Vec<String>)>, AccountError> {
+        let id = UserName::parse(user)?.id().to_owned();
+        if !self.db.ban(&id, now()).await? {
+            return Ok(None);
+        }
+        let ended = self.db.end_logins(&id, "").await?;
+        Ok(Some((id, ended)))
+    }
+
+    /// Lets a user log in again; `false` if nobody kept them out.
+    pub(crate) async fn unban(&self, user: &str) -> Result<bool, AccountError> {
+        Ok(self.db.unban(UserName::parse(user)?.id()).await?)
     }
 
     /// Returns the login of a token unless it has ended.

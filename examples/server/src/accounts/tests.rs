@@ -75,11 +75,12 @@ async fn a_user_has_at_most_fifty_logins_and_the_oldest_end() {
     let folder = tempfile::tempdir().unwrap();
     let accounts = open(&folder).await;
     accounts.register(ann(), HOME).await.unwrap();
-    let first = accounts.begin("ann".to_owned(), "Ann".to_owned()).await.unwrap();
+    let hash = accounts.db.user("ann", "").await.unwrap().unwrap().password;
+    let first = accounts.begin("ann".to_owned(), "Ann".to_owned(), &hash).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2)).await; // a later millisecond: the order is by time
     let mut ended = Vec::new();
     for _ in 0..50 {
-        ended.extend(accounts.begin("ann".to_owned(), "Ann".to_owned()).await.unwrap().ended);
+        ended.extend(accounts.begin("ann".to_owned(), "Ann".to_owned(), &hash).await.unwrap().ended);
     }
     assert_eq!(ended, [first.row.login]);
     assert!(accounts.session(first.token.reveal()).await.unwrap().is_none());
@@ -104,9 +105,80 @@ async fn a_hash_of_old_parameters_is_renewed_at_login() {
     accounts.register(ann(), HOME).await.unwrap();
     let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8_192, 1, 1, None).unwrap());
     let old = PasswordHasher::<argon2::password_hash::phc::PasswordHash>::hash_password(&cheap, PASSWORD.as_bytes());
-    accounts.db.set_password("ann", &old.unwrap().to_string()).await.unwrap();
+    let today = accounts.db.user("ann", "").await.unwrap().unwrap().password;
+    assert!(accounts.db.set_password("ann", &today, &old.unwrap().to_string()).await.unwrap());
     accounts.login("ann", PASSWORD, HOME).await.unwrap();
     let renewed = accounts.db.user("ann", "").await.unwrap().unwrap().password;
     assert!(renewed.contains("m=19456,t=2,p=1"), "{renewed}");
+    assert!(accounts.login("ann", PASSWORD, HOME).await.is_ok());
+}
+
+fn other_password<'a>(login: &'a str, current: &'a str) -> NewPassword<'a> {
+    NewPassword { user: "ann", login, current, new: "another horse" }
+}
+
+#[tokio::test]
+async fn another_password_ends_all_other_logins_and_the_old_one_opens_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = open(&folder).await;
+    accounts.register(ann(), HOME).await.unwrap();
+    let here = accounts.login("ann", PASSWORD, HOME).await.unwrap();
+    let there = accounts.login("ann", PASSWORD, HOME).await.unwrap();
+    let wrong = accounts.change_password(other_password(&here.row.login, "wrong horse"), HOME).await;
+    assert!(matches!(wrong, Err(AccountError::WrongCurrent)));
+    let common = NewPassword { new: "password1", ..other_password(&here.row.login, PASSWORD) };
+    assert!(matches!(accounts.change_password(common, HOME).await, Err(AccountError::Password(_))));
+
+    let ended = accounts.change_password(other_password(&here.row.login, PASSWORD), HOME).await.unwrap();
+    assert_eq!(ended, [there.row.login]);
+    assert!(accounts.session(here.token.reveal()).await.unwrap().is_some());
+    assert!(accounts.session(there.token.reveal()).await.unwrap().is_none());
+    assert!(matches!(accounts.login("ann", PASSWORD, HOME).await.map(drop), Err(AccountError::Wrong)));
+    assert!(accounts.login("ann", "another horse", HOME).await.is_ok());
+}
+
+#[tokio::test]
+async fn guesses_at_the_current_password_are_counted_like_those_at_the_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = open(&folder).await;
+    accounts.register(ann(), HOME).await.unwrap();
+    for _ in 0..60 {
+        match accounts.change_password(other_password("", "wrong horse"), ELSEWHERE).await.unwrap_err() {
+            AccountError::TooMany(_) => return,
+            error => assert!(matches!(error, AccountError::WrongCurrent), "{error}"),
+        }
+    }
+    panic!("sixty guesses");
+}
+
+#[tokio::test]
+async fn a_login_that_was_checked_before_a_change_of_password_or_a_ban_does_not_begin_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = open(&folder).await;
+    accounts.register(ann(), HOME).await.unwrap();
+    let old = accounts.db.user("ann", "").await.unwrap().unwrap().password;
+    let begin = async |hash: &str| accounts.begin("ann".to_owned(), "Ann".to_owned(), hash).await.map(drop);
+    begin(&old).await.unwrap();
+    accounts.change_password(other_password("", PASSWORD), HOME).await.unwrap();
+    assert!(matches!(begin(&old).await, Err(AccountError::Changed)));
+    let new = accounts.db.user("ann", "").await.unwrap().unwrap().password;
+    begin(&new).await.unwrap();
+    accounts.ban("ann").await.unwrap();
+    assert!(matches!(begin(&new).await, Err(AccountError::Changed)));
+}
+
+#[tokio::test]
+async fn who_is_banned_is_told_so_only_with_the_right_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = open(&folder).await;
+    accounts.register(ann(), HOME).await.unwrap();
+    let session = accounts.login("ann", PASSWORD, HOME).await.unwrap();
+    let (id, ended) = accounts.ban("ANN").await.unwrap().unwrap();
+    assert_eq!((&*id, ended), ("ann", vec![session.row.login]));
+    assert_eq!(accounts.authenticate(session.token.reveal()).await, Err(Code::Unauthenticated));
+    assert!(matches!(accounts.login("ann", "wrong horse", HOME).await.map(drop), Err(AccountError::Wrong)));
+    assert!(matches!(accounts.login("ann", PASSWORD, HOME).await.map(drop), Err(AccountError::Banned)));
+    assert!(accounts.ban("bob").await.unwrap().is_none());
+    assert!(accounts.unban("Ann").await.unwrap() && !accounts.unban("ann").await.unwrap());
     assert!(accounts.login("ann", PASSWORD, HOME).await.is_ok());
 }

@@ -7,8 +7,15 @@ use std::{env, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-use options::{Command, Options};
+use options::Command;
+pub(crate) use options::Options;
 pub(crate) use value::{LogFormat, Secret, Url};
+
+/// People come back within a month, or have forgotten the machine they were logged in on.
+const SESSION: Duration = Duration::from_hours(30 * 24);
+const SESSION_MAX: Duration = Duration::from_hours(365 * 24);
+/// What is not answered in an hour will not be.
+const DRAIN_GRACE_MAX: Duration = Duration::from_hours(1);
 
 /// Is everything this process was told, complete and consistent.
 #[derive(Debug)]
@@ -89,9 +96,11 @@ pub(crate) enum ConfigError {
     TwoQuoteSources,
     #[error("an allowed origin is a scheme and a host, like https://chat.example.org, without a path: {0:?}")]
     Origin(String),
-    #[error("--session-days must be 1 to 365")]
-    SessionDays,
-    #[error("the secret must have at least 16 bytes")]
+    #[error("--session must be 1s to 365d")]
+    Session,
+    #[error("--drain-grace must be at most one hour")]
+    DrainGrace,
+    #[error("the secret in CHAT_SECRET or --secret-file must have at least 16 bytes")]
     ShortSecret,
     #[error("{0} is empty")]
     EmptySecret(String),
@@ -109,10 +118,9 @@ impl Config {
     }
 
     /// Fills in the defaults and checks what belongs together.
-    fn resolve(given: Options, secret: Option<Secret>, key: Option<Secret>) -> Result<Self, ConfigError> {
+    pub(crate) fn resolve(given: Options, secret: Option<Secret>, key: Option<Secret>) -> Result<Self, ConfigError> {
         let store = given.store.unwrap_or_else(|| Url::from("sqlite:chat.db".to_owned()));
         let accounts = given.accounts.unwrap_or_else(|| accounts_beside(&store));
-        let days = given.session_days.unwrap_or(30);
         let config = Self {
             listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
@@ -127,12 +135,12 @@ impl Config {
             log: given.log.unwrap_or_else(|| "info".to_owned()),
             load_profile: given.load_profile.unwrap_or_default(),
             drain_grace: given.drain_grace.map_or(Duration::from_secs(15), value::Span::duration),
-            session: Duration::from_secs(u64::from(days) * 24 * 60 * 60),
+            session: given.session.map_or(SESSION, value::Span::duration),
         };
-        config.check(days)
+        config.check()
     }
 
-    fn check(self, session_days: u16) -> Result<Self, ConfigError> {
+    fn check(self) -> Result<Self, ConfigError> {
         let protected = self.tls.is_some() || self.behind_proxy;
         let listeners = [Some(self.listen), self.admin].into_iter().flatten();
         if let Some(exposed) = listeners.filter(|address| !address.ip().is_loopback()).find(|_| !protected) {
@@ -141,8 +149,11 @@ impl Config {
         if !self.accounts.is_sqlite() {
             return Err(ConfigError::AccountsUrl);
         }
-        if !(1..=365).contains(&session_days) {
-            return Err(ConfigError::SessionDays);
+        if !(Duration::from_secs(1)..=SESSION_MAX).contains(&self.session) {
+            return Err(ConfigError::Session);
+        }
+        if self.drain_grace > DRAIN_GRACE_MAX {
+            return Err(ConfigError::DrainGrace);
         }
         if self.secret.as_ref().is_some_and(|secret| secret.reveal().len() < 16) {
             return Err(ConfigError::ShortSecret);
@@ -193,7 +204,12 @@ fn origin(text: String) -> Result<String, ConfigError> {
 
 fn read_file(path: PathBuf) -> Result<Options, ConfigError> {
     let text = read(&path)?;
-    toml::from_str(&text).map_err(|source| ConfigError::File { path, source: Box::new(source) })
+    parse(&text).map_err(|source| ConfigError::File { path, source: Box::new(source) })
+}
+
+/// Reads what a file holds.
+pub(crate) fn parse(text: &str) -> Result<Options, toml::de::Error> {
+    toml::from_str(text)
 }
 
 fn read(path: &PathBuf) -> Result<String, ConfigError> {

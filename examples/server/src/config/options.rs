@@ -43,7 +43,7 @@ come back, and ends within the grace. A second signal ends it at once.";
 /// Holds what one place says; `None` leaves it to the next.
 #[derive(Args, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Options {
+pub(crate) struct Options {
     /// Where people connect. Other than loopback needs TLS or --behind-proxy [default: 127.0.0.1:8080]
     #[arg(long, env = "CHAT_LISTEN", value_name = "ADDRESS")]
     pub(super) listen: Option<SocketAddr>,
@@ -100,16 +100,16 @@ pub(super) struct Options {
     #[arg(long, env = "CHAT_SECRET_FILE", value_name = "FILE")]
     pub(super) secret_file: Option<PathBuf>,
 
-    /// How long a login lasts, in days [default: 30]
-    #[arg(long, env = "CHAT_SESSION_DAYS", value_name = "DAYS")]
-    pub(super) session_days: Option<u16>,
+    /// How long a login lasts, at most a year [default: 30d]
+    #[arg(long, env = "CHAT_SESSION", value_name = "TIME")]
+    pub(super) session: Option<Span>,
 
     /// Raises the limits per user and per address, which a load generator is: never where people connect
     #[arg(long, env = "CHAT_LOAD_PROFILE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     pub(super) load_profile: Option<bool>,
 
-    /// How long a stopping server may take [default: 15s]
+    /// How long a stopping server may take, at most an hour [default: 15s]
     #[arg(long, env = "CHAT_DRAIN_GRACE", value_name = "TIME")]
     pub(super) drain_grace: Option<Span>,
 
@@ -139,7 +139,7 @@ impl Options {
             quote_private: self.quote_private.or(next.quote_private),
             demo: self.demo.or(next.demo),
             secret_file: self.secret_file.or(next.secret_file),
-            session_days: self.session_days.or(next.session_days),
+            session: self.session.or(next.session),
             load_profile: self.load_profile.or(next.load_profile),
             drain_grace: self.drain_grace.or(next.drain_grace),
             log_format: self.log_format.or(next.log_format),

@@ -62,6 +62,25 @@ fn a_file_says_the_same_as_flags_and_unknown_keys_are_named() {
 }
 
 #[test]
+fn spans_without_sense_are_refused() {
+    assert_eq!(resolve(&["--session", "12h"]).unwrap().session, Duration::from_hours(12));
+    for span in ["0s", "999ms", "366d"] {
+        assert!(matches!(resolve(&["--session", span]), Err(ConfigError::Session)), "{span}");
+    }
+    assert!(matches!(resolve(&["--drain-grace", "61m"]), Err(ConfigError::DrainGrace)));
+}
+
+#[test]
+fn no_debug_of_a_configuration_shows_a_secret() {
+    let flags = ["--store", "postgres://chat:hunter2@db/chat", "--accounts", "sqlite:a.db"];
+    let command = Command::try_parse_from(["chat-server"].iter().chain(&flags)).unwrap();
+    assert!(!format!("{command:?}").contains("hunter2"));
+    let (secret, key) = (Secret::new("hunter2hunter2hunter2"), Secret::new("hunter2 is the key"));
+    let config = Config::resolve(command.options, Some(secret), Some(key)).unwrap();
+    assert!(!format!("{config:?} {config:#?}").contains("hunter2"));
+}
+
+#[test]
 fn a_short_secret_is_refused() {
     let short = Config::resolve(Options::default(), Some(Secret::new("hunter2")), None);
     assert!(matches!(short, Err(ConfigError::ShortSecret)));

@@ -9,8 +9,9 @@ export async function startQuotes() {
   const server = createServer((request, response) => {
     const code = (new URL(request.url, 'http://quotes').searchParams.get('s') ?? '').toUpperCase();
     const price = code === 'AAPL.US' ? '91.80,94.10,91.25,93.42,38120400' : 'N/D,N/D,N/D,N/D,N/D';
+    const shown = code === 'EVIL.US' ? '<img src=x onerror=alert(1)>' : code;
     response.writeHead(200, { 'content-type': 'text/csv' });
-    response.end(`${HEADER}${code},2024-07-02,22:00:00,${price}\r\n`);
+    response.end(`${HEADER}${shown},2024-07-02,22:00:00,${price}\r\n`);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -5,10 +5,17 @@
 mod accounts;
 mod bot;
 mod chat;
+mod drain;
 mod limits;
 mod operators;
 mod options;
 mod page;
+mod security;
+#[path = "../common/server.rs"]
 mod server;
+#[path = "../common/socket.rs"]
 mod socket;
 mod tls;
+#[allow(dead_code)] // the catalogue needs all of it
+#[path = "../catalogue/vitals.rs"]
+mod vitals;

@@ -29,7 +29,7 @@ fn help_names_every_option_its_default_and_its_variable() {
         "--log-format",
         "--log",
         "--drain-grace",
-        "--session-days",
+        "--session",
         "--secret-file",
         "--config",
         "CHAT_LISTEN",
@@ -92,6 +92,45 @@ fn secrets_are_read_from_files_and_never_shown() {
     let url =
         complaint(&run(&["--store", "postgres://chat:hunter2@127.0.0.1:1/chat", "--accounts", "sqlite::memory:"]));
     assert!(!url.contains("hunter2"), "{url}");
+}
+
+/// Runs the binary in a folder of its own, and returns its complaint and the files it left behind.
+fn fails_in(folder: &tempfile::TempDir, flags: &[&str]) -> (String, Vec<String>) {
+    let output = binary().args(["--listen", "127.0.0.1:0", "--admin", "off"]).args(flags).current_dir(folder).output();
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    (complaint(&output.unwrap()), files.collect())
+}
+
+#[test]
+fn what_cannot_start_names_its_option_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flags, named) in [
+        (&["--store", "sqlite:no/such/folder/chat.db"][..], "--store: sqlite:no/such/folder/chat.db"),
+        (&["--store", "pigeon:coop"], "--store: no store is opened by `pigeon:`"),
+        (&["--log", "chat_core=loud"], "--log: "),
+        (&["--session", "400d"], "--session must"),
+        (&["--quote-url", "ftp://quotes/{code}"], "--quote-url: "),
+    ] {
+        let (words, files) = fails_in(&folder, flags);
+        assert!(words.contains(named) && !words.contains("--accounts"), "{flags:?}: {words}");
+        assert_eq!(files, [""; 0], "{flags:?}");
+    }
+    let short = file(&folder, "secret", "hunter2");
+    let (words, _) = fails_in(&folder, &["--secret-file", short.to_str().unwrap()]);
+    assert!(words.contains("--secret-file") && words.contains("CHAT_SECRET"), "{words}");
+}
+
+#[test]
+fn databases_are_readable_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = format!("sqlite:{}", folder.path().join("accounts.db").display());
+    let server = Server::start_in(folder, &["--accounts", &accounts]);
+    for entry in std::fs::read_dir(server.folder.path()).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert!(!name.contains(".db") || mode == 0o600, "{name} {mode:o}");
+    }
 }
 
 #[test]

@@ -42,5 +42,5 @@ async function post(path, body) {
 async function read(answer) {
   const body = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return body;
-  throw new Refused(answer.status, body?.error?.message ?? `The server answered with an error (${answer.status}).`);
+  throw new Refused(answer.status, body?.message ?? `The server answered with an error (${answer.status}).`);
 }

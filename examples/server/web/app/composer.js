@@ -17,6 +17,8 @@ export class Composer {
   #reply = null;
   #edit = null;
   #hint = 0;
+  /** The room has just been opened, and there is a keyboard to type with. */
+  #wanted = false;
 
   constructor(page) {
     this.page = page;
@@ -32,6 +34,8 @@ export class Composer {
     this.view.hidden = !room;
     if (room) this.#input.placeholder = `Write to ${room.label(who.user)}`;
     if (appears) this.#size(); // what is hidden has no height
+    if (room && this.#wanted) this.#input.focus();
+    this.#wanted = false;
   }
 
   /** Begins in another room, with what was begun there. */
@@ -41,7 +45,8 @@ export class Composer {
     this.#room = this.page.current;
     this.#reply = null;
     this.#edit = null;
-    this.fill(this.#begun.get(this.#room) ?? '', matchMedia('(hover: hover)').matches);
+    this.fill(this.#begun.get(this.#room) ?? '', false);
+    this.#wanted = matchMedia('(hover: hover)').matches; // what is hidden takes no focus: the next draw gives it
   }
 
   reply(message) {
@@ -61,6 +66,11 @@ export class Composer {
     this.#size();
     this.#tell();
     if (focus) this.#input.focus();
+  }
+
+  /** Gives the box the focus. */
+  focus() {
+    this.#input.focus();
   }
 
   #submit(event) {
@@ -127,7 +137,7 @@ export class Composer {
     this.#tellHints();
     this.#tellAbout();
     const over = this.#over();
-    this.#left.textContent = over > -COUNT_FROM ? `${-over}` : '';
+    this.#left.textContent = over > 0 ? `${over} too many` : over > -COUNT_FROM ? `${-over} left` : '';
     this.#left.classList.toggle('over', over > 0);
     this.#send.disabled = this.#input.value.trim() === '' || over > 0;
   }

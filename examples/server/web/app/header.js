@@ -19,12 +19,14 @@ export class Header {
   }
 
   draw() {
-    const { room, who, online } = this.page;
+    const { room, who } = this.page;
     this.view.hidden = !room;
     if (!room) return;
-    const here = room.members.filter(({ user }) => online.get(user)).length;
+    const { length } = room.members;
+    const here = room.members.filter(({ user }) => this.page.isHere(user)).length;
+    const online = this.page.chat.state === 'online';
     this.#title.textContent = room.label(who.user);
     this.#about.textContent = room.topic || KINDS[room.visibility] || '';
-    this.#count.textContent = room.members.length > 0 ? `${here} of ${room.members.length} here` : '';
+    this.#count.textContent = length === 0 ? '' : online ? `${here} of ${length} here` : `${length}`;
   }
 }

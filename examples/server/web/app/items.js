@@ -8,9 +8,9 @@ const GROUP_MS = 5 * 60_000;
 
 /**
  * Returns the rows of a room: `{ type, key, stamp, … }`. A row whose `key` and `stamp` are the same looks the same,
- * and a message keeps its key from the moment it is typed.
+ * and a message keeps its key from the moment it is typed. `online` tells whether drafts are under way.
  */
-export function rows(room, { user: me, name }) {
+export function rows(room, { user: me, name }, online = true) {
   const out = [];
   const notes = [...room.notes];
   let day = null;
@@ -47,7 +47,7 @@ export function rows(room, { user: me, name }) {
   for (const draft of room.pending.values()) {
     const message = { ...draftMessage(draft, me), name };
     begin(message.at);
-    out.push({ ...messageRow(message, before, room), draft, stamp: `${draft.status} ${grouped(before, message)}` });
+    out.push({ ...messageRow(message, before, room), draft, online, stamp: `${draft.status} ${online} ${grouped(before, message)}` });
     before = message;
   }
   return out;

@@ -1,7 +1,7 @@
 /** The door: log in, or make an account. */
 
 import { login, register } from './accounts.js';
-import { el } from './dom.js';
+import { el, sentence } from './dom.js';
 import { mark } from './icons.js';
 
 const WORDS = {
@@ -36,7 +36,7 @@ export function loginView({ about, notice, done }) {
       if (mode === 'register') await register({ ...account, name: name.input.value.trim() || account.user });
       done(await login(account));
     } catch (refusal) {
-      error.textContent = refusal.message;
+      error.textContent = sentence(refusal.message);
       error.hidden = false;
       password.input.select();
     } finally {

@@ -19,7 +19,7 @@ export function rowView(row, page) {
   }
 }
 
-function messageView({ message, first, draft, quoted }, page) {
+function messageView({ message, first, draft, online, quoted }, page) {
   const bot = message.author.startsWith('bot:');
   const classes = ['message', first && 'first', bot && 'bot', message.author === page.who.user && 'own', draft && `draft ${draft.status}`];
   return el('li', { class: classes.filter(Boolean).join(' '), tabIndex: -1, dataset: message.seq ? { seq: message.seq } : {} },
@@ -32,7 +32,7 @@ function messageView({ message, first, draft, quoted }, page) {
       message.body.reply_to && quoteView(quoted, message.body.reply_to, page),
       textView(message),
       reactionsView(message, page),
-      draft && draftView(draft, page)),
+      draft && draftView(draft, online, page)),
     !draft && !message.folded?.deleted && toolsView(message, page));
 }
 
@@ -49,6 +49,7 @@ function linked(text) {
   const parts = [];
   let end = 0;
   for (const found of text.matchAll(LINK)) {
+    if (!URL.canParse(found[0])) continue;
     parts.push(text.slice(end, found.index));
     parts.push(el('a', { href: found[0], target: '_blank', rel: 'noopener noreferrer' }, found[0]));
     end = found.index + found[0].length;
@@ -75,17 +76,17 @@ function reactionsView(message, page) {
 
 function toolsView(message, page) {
   const own = message.author === page.who.user;
-  const tool = (name, label, act) =>
-    el('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick: act }, icon(name));
+  const tool = (face, label, act) =>
+    el('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, tabIndex: -1, onclick: () => (page.timeline.leave(), act()) }, face);
   return el('div', { class: 'tools', role: 'group', 'aria-label': 'Message' },
-    REACTIONS.slice(0, 3).map((emoji) => el('button', { type: 'button', class: 'icon-button', 'aria-label': `React ${emoji}`, onclick: () => page.react(message, emoji) }, emoji)),
-    tool('reply', 'Reply', () => page.composer.reply(message)),
-    own && tool('pen', 'Edit', () => page.composer.edit(message)),
-    own && tool('bin', 'Delete', () => confirm('Delete this message?') && page.remove(message)));
+    REACTIONS.slice(0, 3).map((emoji) => tool(emoji, `React ${emoji}`, () => page.react(message, emoji))),
+    tool(icon('reply'), 'Reply', () => page.composer.reply(message)),
+    own && tool(icon('pen'), 'Edit', () => page.composer.edit(message)),
+    own && tool(icon('bin'), 'Delete', () => confirm('Delete this message?') && page.remove(message)));
 }
 
-function draftView(draft, page) {
-  if (draft.status !== 'refused') return el('small', { class: 'state' }, icon('clock'), 'sending');
+function draftView(draft, online, page) {
+  if (draft.status !== 'refused') return el('small', { class: 'state' }, icon('clock'), online ? 'Sending…' : 'Not sent yet: waiting for the connection');
   const drop = () => {
     page.room?.pending.delete(draft.key);
     page.redraw();

@@ -62,6 +62,11 @@ export class ChatPage {
     this.redraw();
   }
 
+  /** Tells whether somebody is here: `null` while nobody can tell. */
+  isHere(user) {
+    return this.chat.state === 'online' ? Boolean(this.online.get(user)) : null;
+  }
+
   get room() {
     return this.rooms.get(this.current) ?? null;
   }
@@ -175,11 +180,18 @@ export class ChatPage {
   async #welcome() {
     for (const draft of this.chat.unsent) this.#draft(draft);
     await this.#list().catch(() => {});
-    if (!this.#welcomed) this.#route();
+    if (!this.#welcomed) this.#arrive();
     this.#welcomed = true;
     const { room } = this;
     if (room && !room.loaded) await this.#load(room);
     if (room) await this.#members(room);
+  }
+
+  /** Shows the room of the address or, where there is space beside the list, the liveliest one. */
+  #arrive() {
+    const [liveliest] = [...this.rooms.values()].sort((a, b) => b.active - a.active);
+    if (!location.hash && liveliest && matchMedia('(min-width: 721px)').matches) this.open(liveliest.id);
+    else this.#route();
   }
 
   async #moved(state) {
@@ -291,7 +303,7 @@ export class ChatPage {
     const known = this.rooms.get(summary.room);
     if (known) known.update(summary);
     else this.rooms.set(summary.room, new Room(summary));
-    // A private chat is named after the other person, whom only the list of members tells.
+    // Whether the other person of a private chat is there, only the list of members tells.
     const room = this.rooms.get(summary.room);
     if (room.visibility === 'direct' && room.members.length === 0) this.#members(room);
   }

@@ -32,22 +32,23 @@ export class People {
     const direct = room.visibility === 'direct';
     this.#add.hidden = direct || (room.visibility !== 'public' && room.role === 'member');
     this.#leave.hidden = direct;
-    const here = ({ user }) => (this.page.online.get(user) ? 0 : 1);
+    const here = ({ user }) => (this.page.isHere(user) ? 0 : 1);
     const members = [...room.members].sort((a, b) => here(a) - here(b) || a.name.localeCompare(b.name));
     reconcile(this.#list, members.map((member) => this.#row(member)));
   }
 
   #row({ user, name, role }) {
-    const { who, online } = this.page;
-    const here = Boolean(online.get(user));
+    const { who } = this.page;
+    const here = this.page.isHere(user);
+    const standing = [{ true: 'here now', false: 'away' }[here], role !== 'member' && role].filter(Boolean).join(' · ');
     const make = () => el('li', { class: here ? 'here' : '' },
       avatar(user, name, 'small'),
       el('span', { class: 'member-name' },
         el('strong', { dir: 'auto' }, name, user === who.user && el('small', {}, ' (you)')),
-        el('small', {}, here ? 'here now' : 'away', role === 'member' ? '' : ` · ${role}`)),
+        el('small', {}, standing)),
       user !== who.user && !user.startsWith('bot:') &&
         el('button', { class: 'icon-button', type: 'button', title: `Write to ${name}`, 'aria-label': `Write to ${name}`, onclick: () => this.#write(user, name) }, icon('send')));
-    return { key: user, stamp: `${name} ${role} ${here}`, make };
+    return { key: user, stamp: `${name} ${standing}`, make };
   }
 
   async #write(user, name) {

@@ -34,8 +34,8 @@ export class Room {
 
   /** Takes what a list of rooms says; the server's count of what is unread wins. */
   update(summary) {
-    const { title, name, topic, visibility, role, head, read, unread, active, last } = summary;
-    Object.assign(this, { name, topic, visibility, role, read, unread, active });
+    const { title, name, topic, visibility, role, with: peer, head, read, unread, active, last } = summary;
+    Object.assign(this, { name, topic, visibility, role, peer, read, unread, active });
     this.title = title || this.title || name || '';
     this.head = Math.max(this.head ?? 0, head);
     if (last && last.seq >= (this.last?.seq ?? 0)) this.last = last;
@@ -125,7 +125,7 @@ export class Room {
   label(me) {
     if (this.title) return this.title;
     const others = this.members.filter(({ user }) => user !== me).map(({ name }) => name);
-    return others.join(', ') || (this.visibility === 'direct' ? 'Private chat' : 'Room without a name');
+    return others.join(', ') || this.peer?.name || (this.visibility === 'direct' ? 'Private chat' : 'Room without a name');
   }
 
   /** Learns display names: a member has none before the first word. */

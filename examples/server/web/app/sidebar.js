@@ -31,10 +31,10 @@ export class Sidebar {
   }
 
   #row(room) {
-    const { who, current, online } = this.page;
+    const { who, current } = this.page;
     const label = room.label(who.user);
-    const peer = room.visibility === 'direct' ? room.members.find(({ user }) => user !== who.user) : null;
-    const here = Boolean(peer && online.get(peer.user));
+    const peer = room.visibility === 'direct' ? room.members.find(({ user }) => user !== who.user) ?? room.peer : null;
+    const here = Boolean(peer && this.page.isHere(peer.user));
     const preview = previewOf(room.last, who.user);
     const selected = room.id === current;
     const stamp = [label, room.unread, selected, here, preview, room.last?.at].join('\n');

@@ -1,4 +1,9 @@
-/** The messages of a room: keeps its place while the past is added above, and its end in view while it is. */
+/**
+ * The messages of a room: keeps its place while the past is added above, and its end in view while it is.
+ *
+ * For the keyboard it is one stop: the arrows go from message to message and along what can be done with one, Escape
+ * goes back to writing.
+ */
 
 import { el, reconcile } from './dom.js';
 import { icon } from './icons.js';
@@ -14,18 +19,20 @@ export class Timeline {
   #top = el('div', { class: 'timeline-top' });
   #rows = el('ol', { class: 'rows' });
   #jump = el('button', { class: 'jump', type: 'button', hidden: true }, icon('down'), 'Latest messages');
-  #welcome = welcomeView();
   #typing = el('div', { class: 'typing', 'aria-live': 'polite' });
   #scroller = el('div', { class: 'scroller', tabIndex: 0, role: 'log', 'aria-label': 'Messages' }, this.#top, this.#rows);
+  #welcome;
   #shown = null;
   #height = 0;
   atEnd = true;
 
   constructor(page) {
     this.page = page;
+    this.#welcome = welcomeView(page);
     this.view = el('section', { class: 'timeline' }, this.#welcome, this.#scroller, this.#jump, this.#typing);
     this.#scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.#jump.addEventListener('click', () => this.toEnd());
+    this.#scroller.addEventListener('keydown', (event) => this.#key(event));
     new ResizeObserver(() => this.atEnd && this.toEnd()).observe(this.#scroller);
   }
 
@@ -44,7 +51,7 @@ export class Timeline {
     const place = fresh || this.atEnd ? null : this.#place();
     this.#shown = room;
     this.#top.textContent = topText(room);
-    reconcile(this.#rows, rows(room, who).map((row) => ({ ...row, make: () => rowView(row, this.page) })));
+    reconcile(this.#rows, rows(room, who, this.page.chat.state === 'online').map((row) => ({ ...row, make: () => rowView(row, this.page) })));
     if (place) this.#putBack(place);
     else this.toEnd();
     this.#typing.textContent = typingText(room);
@@ -57,6 +64,11 @@ export class Timeline {
     this.atEnd = true;
     this.#jump.hidden = true;
     this.page.look();
+  }
+
+  /** Lets go of a message that was acted on: on a touch screen its tools would stay. */
+  leave() {
+    if (this.#scroller.contains(document.activeElement)) document.activeElement.blur();
   }
 
   /** Shows a message that is loaded, and points at it. */
@@ -90,6 +102,18 @@ export class Timeline {
     if (same) this.atEnd = scrollHeight - scrollTop - clientHeight < SLACK_PX;
   }
 
+  #key(event) {
+    const messages = [...this.#rows.querySelectorAll('.message')];
+    const message = document.activeElement.closest('.message');
+    const up = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const along = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (event.key === 'Escape') this.page.composer.focus();
+    else if (up) (message ? messages[messages.indexOf(message) + up] : messages.at(up < 0 ? -1 : 0))?.focus();
+    else if (along && message) stepAlong(message, along);
+    else return;
+    event.preventDefault();
+  }
+
   #scrolled() {
     this.#measure();
     this.#jump.hidden = this.atEnd;
@@ -101,6 +125,12 @@ export class Timeline {
   #fill() {
     if (this.#scroller.scrollTop < AHEAD_PX) this.page.older();
   }
+}
+
+/** Moves the focus between a message and what can be done with it. */
+function stepAlong(message, by) {
+  const stops = [message, ...message.querySelectorAll('.tools button')];
+  stops[stops.indexOf(document.activeElement) + by]?.focus();
 }
 
 function topText(room) {
@@ -116,8 +146,11 @@ function typingText(room) {
   return `${new Intl.ListFormat('en', { type: 'conjunction' }).format(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
 }
 
-function welcomeView() {
+function welcomeView(page) {
   return el('div', { class: 'welcome' },
-    el('h2', {}, 'Pick a room'),
-    el('p', {}, 'Choose one on the left, browse the public ones, or start your own.'));
+    el('h2', {}, 'Where would you like to talk?'),
+    el('p', {}, 'Rooms you are in are on the left. Join a public one, or start your own.'),
+    el('div', { class: 'welcome-acts' },
+      el('button', { class: 'primary', type: 'button', onclick: () => page.browse() }, 'Find a room'),
+      el('button', { class: 'quiet', type: 'button', onclick: () => page.create() }, icon('plus'), 'Start a room')));
 }

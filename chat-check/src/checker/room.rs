@@ -1,0 +1,106 @@
+//! The lines of one room, sorted by what they are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::finding::At;
+use crate::history::{Acked, Asked, Event, Followed, Log, Membership, Name, Part, Record, Refused, Row, Sent};
+
+/// Is a draft by what makes it one: its author and its key.
+pub(super) type DraftId<'h> = (&'h str, &'h str);
+
+/// Is everything that a history says of one room.
+#[derive(Debug, Default)]
+pub(super) struct Room<'h> {
+    pub(super) sends: Vec<(At, &'h Sent)>,
+    /// What clients were told, and what the wire said.
+    pub(super) acks: Vec<(At, Acked)>,
+    pub(super) nacks: Vec<(At, &'h Refused)>,
+    pub(super) members: Vec<&'h Membership>,
+    pub(super) reads: Vec<(At, &'h Part)>,
+    /// What receivers were told, in order.
+    pub(super) heard: Vec<(At, &'h Event)>,
+    pub(super) last: Option<(At, &'h Log)>,
+    pub(super) wires: HashMap<(&'h str, u64), u64>,
+    /// Whose stream a client is: of drafts and of entries.
+    pub(super) users: HashMap<&'h str, &'h str>,
+}
+
+impl<'h> Room<'h> {
+    pub(super) fn add(&mut self, at: At, event: &'h Event) {
+        match event {
+            Event::Send(sent) => {
+                self.users.insert(&sent.c, &sent.user);
+                self.sends.push((at, sent));
+            }
+            Event::Ack(acked) => self.acks.push((at, acked.clone())),
+            Event::Nack(refused) => self.nacks.push((at, refused)),
+            Event::Member(change) => self.members.push(change),
+            Event::Read(part) => self.reads.push((at, part)),
+            Event::Final(log) => self.last = Some((at, log)),
+            Event::Wire(wire) => {
+                *self.wires.entry((&wire.c, wire.seq)).or_default() += 1;
+                self.heard.push((at, event));
+            }
+            Event::Sub(Followed { c, user, .. }) => {
+                self.users.insert(c, user);
+                self.heard.push((at, event));
+            }
+            Event::Unsub(_) | Event::Recv(_) | Event::Gap(_) | Event::Reset(_) => self.heard.push((at, event)),
+            _ => {}
+        }
+    }
+
+    /// Adds an `ack` that was seen on the wire.
+    pub(super) fn add_answer(&mut self, at: At, asked: &Asked, seq: u64, id: &Name) {
+        let (c, room, key, id) = (asked.c.clone(), asked.room.clone(), asked.key.clone(), id.clone());
+        self.acks.push((at, Acked { c, room, key, seq, id }));
+    }
+
+    pub(super) fn rows(&self) -> &'h [Row] {
+        self.last.map_or(&[], |(_, log)| &log.rows)
+    }
+
+    /// Returns the last position.
+    pub(super) fn head(&self) -> u64 {
+        self.rows().iter().map(|row| row.seq).max().unwrap_or_else(|| self.trimmed())
+    }
+
+    pub(super) fn trimmed(&self) -> u64 {
+        self.last.map_or(0, |(_, log)| log.trimmed)
+    }
+
+    pub(super) fn by_seq(&self) -> BTreeMap<u64, &'h Row> {
+        self.rows().iter().map(|row| (row.seq, row)).collect()
+    }
+
+    /// Returns where each draft is stored first.
+    pub(super) fn by_draft(&self) -> HashMap<DraftId<'h>, &'h Row> {
+        self.rows().iter().rev().map(|row| ((&*row.user, &*row.key), row)).collect()
+    }
+}
+
+/// Returns the room that a line is about, if it is about one.
+pub(super) fn of(record: &Record) -> Option<&str> {
+    Some(match &record.event {
+        Event::Send(it) => &it.room,
+        Event::Ack(it) => &it.room,
+        Event::Nack(it) | Event::Retry(it) => &it.room,
+        Event::Info(it) => &it.room,
+        Event::Sub(it) => &it.room,
+        Event::Unsub(it) => &it.room,
+        Event::Recv(it) => &it.room,
+        Event::Wire(it) => &it.room,
+        Event::Gap(it) => &it.room,
+        Event::Reset(it) => &it.room,
+        Event::Member(it) => &it.room,
+        Event::Read(it) => &it.room,
+        Event::Final(it) => &it.room,
+        Event::Asked(_)
+        | Event::Answered(_)
+        | Event::Open(_)
+        | Event::Close(_)
+        | Event::Hangup(_)
+        | Event::Fault(_)
+        | Event::Exit(_) => return None,
+    })
+}

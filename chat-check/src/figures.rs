@@ -1,0 +1,265 @@
+//! How long things took, out of a history: the same figures for a run of a minute ago and for one of last year.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
+
+use crate::history::{Event, How, Name, Record};
+
+/// Is a list of times, in microseconds.
+#[derive(Clone, Debug, Default)]
+pub struct Times(Vec<u64>);
+
+impl Times {
+    /// Returns the time that so many of a hundred do not exceed.
+    pub fn percentile(&self, percent: usize) -> Option<Duration> {
+        let rank = (self.0.len() * percent).div_ceil(100);
+        self.0.get(rank.max(1) - 1).copied().map(Duration::from_micros)
+    }
+
+    /// Returns how many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Holds the figures of a history.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Figures {
+    /// From sending to the answer, whatever is broken meanwhile.
+    pub ack: Times,
+    /// From sending to each receiver that was there.
+    pub delivery: Times,
+    /// From reaching a server again to having what was there then, of those who missed something.
+    pub resume: Times,
+    /// From being cut off by a server to the same.
+    pub away: Times,
+    /// From a kill to a server that listens.
+    pub restart: Times,
+    /// How long a server that was asked to stop took.
+    pub drain: Times,
+    /// Drafts acknowledged in a second, over all.
+    pub rate: u64,
+    /// The most connections that were opened in one second.
+    pub rush: u64,
+}
+
+impl Figures {
+    /// Takes the figures of a history.
+    pub fn of(history: &[Record]) -> Self {
+        let (mut figures, mut pass) = (Self::default(), Pass::default());
+        for record in history {
+            pass.see(record, &mut figures);
+        }
+        let Self { ack, delivery, resume, away, restart, drain, .. } = &mut figures;
+        for times in [ack, delivery, resume, away, restart, drain] {
+            times.0.sort_unstable();
+        }
+        let begin = history.iter().find(|record| matches!(record.event, Event::Open(_))).map_or(0, |record| record.t);
+        let seconds = history.last().map_or(0, |record| record.t - begin) / 1_000_000;
+        figures.rush = pass.opened.into_values().max().unwrap_or_default();
+        figures.rate = figures.ack.count() as u64 / seconds.max(1);
+        figures
+    }
+}
+
+type Place<'h> = (&'h Name, &'h Name);
+
+/// Is what has to be known of the lines before.
+#[derive(Default)]
+struct Pass<'h> {
+    /// When each draft was first sent, by its key.
+    sent: HashMap<&'h Name, u64>,
+    acked: HashSet<Place<'h>>,
+    /// The furthest position that anybody knows of, by room.
+    heads: HashMap<&'h Name, u64>,
+    /// Where each client stands, by client and room.
+    places: HashMap<&'h Name, HashMap<&'h Name, u64>>,
+    hung_up: HashMap<&'h Name, u64>,
+    /// Connections opened, by second.
+    opened: HashMap<u64, u64>,
+    resuming: HashMap<&'h Name, Resuming<'h>>,
+}
+
+/// Is a client on its way to where the heads were when it came back.
+struct Resuming<'h> {
+    since: u64,
+    missing: HashMap<&'h Name, u64>,
+}
+
+impl<'h> Pass<'h> {
+    fn see(&mut self, Record { t, event }: &'h Record, figures: &mut Figures) {
+        match event {
+            Event::Send(it) => drop(self.sent.entry(&it.key).or_insert(*t)),
+            Event::Ack(it) => {
+                self.head(&it.room, it.seq);
+                if let Some(sent) = self.sent.get(&it.key).filter(|_| self.acked.insert((&it.c, &it.key))) {
+                    figures.ack.0.push(t - sent);
+                }
+            }
+            Event::Sub(it) => self.stands(&it.c, &it.room, it.from, *t, figures),
+            Event::Gap(it) => self.stands(&it.c, &it.room, it.b, *t, figures),
+            Event::Unsub(it) => {
+                self.places.entry(&it.c).or_default().remove(&it.room);
+                self.arrives(&it.c, &it.room, u64::MAX, *t, figures);
+            }
+            Event::Recv(it) => {
+                self.head(&it.room, it.seq);
+                if let Some(sent) = self.sent.get(&it.key).filter(|_| it.how == How::Live) {
+                    figures.delivery.0.push(t - sent);
+                }
+                self.stands(&it.c, &it.room, it.seq, *t, figures);
+            }
+            Event::Open(it) => {
+                *self.opened.entry(t / 1_000_000).or_default() += 1;
+                self.comes_back(&it.c, *t);
+            }
+            Event::Hangup(it) => drop(self.hung_up.insert(&it.c, *t)),
+            Event::Fault(it) if &*it.kind == "kill" => figures.restart.0.push(it.stop - it.start),
+            Event::Exit(it) => figures.drain.0.push(it.took_ms * 1_000),
+            _ => {}
+        }
+    }
+
+    fn head(&mut self, room: &'h Name, seq: u64) {
+        let head = self.heads.entry(room).or_default();
+        *head = seq.max(*head);
+    }
+
+    fn stands(&mut self, c: &'h Name, room: &'h Name, seq: u64, t: u64, figures: &mut Figures) {
+        self.places.entry(c).or_default().insert(room, seq);
+        self.arrives(c, room, seq, t, figures);
+    }
+
+    fn comes_back(&mut self, c: &'h Name, t: u64) {
+        let Some(places) = self.places.get(c) else { return };
+        let heads = &self.heads;
+        let missing = places.iter().filter_map(|(room, at)| Some((*room, *heads.get(room).filter(|head| *head > at)?)));
+        let missing: HashMap<_, _> = missing.collect();
+        if !missing.is_empty() {
+            self.resuming.insert(c, Resuming { since: t, missing });
+        }
+    }
+
+    fn arrives(&mut self, c: &'h Name, room: &'h Name, seq: u64, t: u64, figures: &mut Figures) {
+        let Some(resuming) = self.resuming.get_mut(c) else { return };
+        if resuming.missing.get(room).is_some_and(|head| *head <= seq) {
+            resuming.missing.remove(room);
+        }
+        if resuming.missing.is_empty() {
+            figures.resume.0.push(t - resuming.since);
+            self.resuming.remove(c);
+            figures.away.0.extend(self.hung_up.remove(c).map(|cut| t - cut));
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "acknowledged {} drafts a second; at most {} connections opened in one", self.rate, self.rush)?;
+        let lists = [
+            ("send to ack", &self.ack),
+            ("send to delivery", &self.delivery),
+            ("back to caught up", &self.resume),
+            ("cut off to caught up", &self.away),
+            ("kill to listening", &self.restart),
+            ("SIGTERM to exit", &self.drain),
+        ];
+        for (what, times) in lists.into_iter().filter(|(_, times)| times.count() > 0) {
+            let at = |percent| times.percentile(percent).unwrap_or_default();
+            write!(f, "\n{what:<21}{:>8} times", times.count())?;
+            write!(f, "  p50 {:>9}  p90 {:>9}  p99 {:>9}", Ms(at(50)), Ms(at(90)), Ms(at(99)))?;
+            write!(f, "  most {:>9}", Ms(at(100)))?;
+        }
+        plot(f, "send to ack", &self.ack)?;
+        plot(f, "send to delivery", &self.delivery)?;
+        plot(f, "back to caught up", &self.resume)
+    }
+}
+
+/// Is a time in milliseconds, as precise as it is worth.
+struct Ms(Duration);
+
+impl fmt::Display for Ms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.as_secs_f64() * 1_000.0;
+        f.pad(&if ms < 100.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") })
+    }
+}
+
+/// The bounds of the bars, in ms; the last bar has none.
+const BARS: [u64; 14] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, u64::MAX];
+const BAR_WIDTH: usize = 50;
+
+/// Draws how many times took how long.
+fn plot(f: &mut fmt::Formatter<'_>, title: &str, times: &Times) -> fmt::Result {
+    let mut bars = [0_usize; BARS.len()];
+    for time in &times.0 {
+        bars[BARS.partition_point(|bound| bound.saturating_mul(1_000) <= *time).min(BARS.len() - 1)] += 1;
+    }
+    let most = bars.iter().max().copied().unwrap_or_default();
+    if most == 0 {
+        return Ok(());
+    }
+    write!(f, "\n\n{title}")?;
+    let first = bars.iter().position(|count| *count > 0).unwrap_or(0);
+    let last = bars.iter().rposition(|count| *count > 0).unwrap_or(0);
+    for (bar, bound) in bars.iter().zip(BARS).take(last + 1).skip(first) {
+        let label = if bound == u64::MAX { "more".to_owned() } else { format!("< {bound} ms") };
+        // Eighths of a character, and at least one for what is there at all.
+        let eighths = (bar * BAR_WIDTH * 8).div_ceil(most);
+        let end = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+        write!(f, "\n{label:>11} ▕{}{end} {bar}", "█".repeat(eighths / 8))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_nearest_rank() {
+        let times = Times((1..=200).collect());
+        let at = |percent| times.percentile(percent).unwrap().as_micros();
+        assert_eq!((at(0), at(50), at(99), at(100)), (1, 100, 198, 200));
+        assert_eq!(Times::default().percentile(50), None);
+    }
+
+    fn history(lines: &[&str]) -> Vec<Record> {
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_client_has_resumed_when_it_has_what_was_there_when_it_came_back() {
+        let history = history(&[
+            r#"{"t":0,"event":"open","c":"a","link":1}"#,
+            r#"{"t":0,"event":"sub","c":"a","user":"ann","room":"tea","from":1}"#,
+            r#"{"t":10,"event":"send","c":"b","user":"bob","room":"tea","key":"k2","hash":"h2"}"#,
+            r#"{"t":15,"event":"hangup","c":"a","link":1}"#,
+            r#"{"t":20,"event":"ack","c":"b","room":"tea","key":"k2","seq":2,"id":"e2"}"#,
+            r#"{"t":30,"event":"open","c":"a","link":2}"#,
+            r#"{"t":35,"event":"recv","c":"a","user":"ann","room":"tea","seq":2,"id":"e2","key":"k2","hash":"h2","how":"replay"}"#,
+            r#"{"t":40,"event":"recv","c":"a","user":"ann","room":"tea","seq":3,"id":"e3","key":"k3","hash":"h3","how":"live"}"#,
+        ]);
+        let figures = Figures::of(&history);
+        assert_eq!((figures.ack.0, figures.resume.0, figures.away.0), (vec![10], vec![5], vec![20]));
+        assert!(
+            figures.delivery.0.is_empty(),
+            "a replay is no delivery, and of the other nobody knows when it was sent"
+        );
+    }
+
+    #[test]
+    fn a_plot_shows_the_most_frequent_as_the_longest() {
+        let figures = Figures { ack: Times(vec![500, 600, 700, 30_000]), ..Figures::default() };
+        let shown = figures.to_string();
+        assert!(shown.contains(&format!("     < 1 ms ▕{} 3\n", "█".repeat(BAR_WIDTH))), "{shown}");
+        assert!(shown.contains("    < 50 ms ▕████████████████▊ 1"), "{shown}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The command line: `chat-check run SCENARIO` breaks a server and judges it, `chat-check history FILE…` judges again.
+
+use std::{
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use chat_check::{
+    checker,
+    figures::{Figures, Times},
+    history,
+    run::{self, Failure, Plan},
+};
+use clap::Parser;
+
+/// Breaks a chat server on purpose, and checks from outside that it kept its promises
+#[derive(Debug, Parser)]
+#[command(version)]
+enum Asked {
+    /// Judges histories that were written before
+    History {
+        /// One JSON object a line
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Starts a server, lets clients talk, breaks it, heals it, and judges what the clients saw
+    Run {
+        #[command(flatten)]
+        plan: Plan,
+        /// Keeps the history, the database and the log in this empty folder; otherwise only if a promise is broken
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Asked::parse() {
+        Asked::History { files } => files.iter().try_fold(true, |clean, file| Ok(judge(file)?.0 && clean)),
+        Asked::Run { plan, keep } => start(plan, keep),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("chat-check: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Judges a history and prints the verdict. Returns whether it is clean, and how long things took.
+fn judge(file: &Path) -> Result<(bool, Figures), Failure> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let opened = File::open(file).map_err(|error| named(&error))?;
+    let history = history::read(BufReader::new(opened)).map_err(|error| named(&error))?;
+    let verdict = checker::check(&history);
+    for violation in &verdict.violations {
+        println!("{}\n", violation.show(&history));
+    }
+    let figures = Figures::of(&history);
+    println!("{}\n\n{figures}\n", verdict.summary);
+    let broken: Vec<_> = verdict.counts.iter().map(|(promise, count)| format!("{promise:?} {count} times")).collect();
+    let broken =
+        if broken.is_empty() { "all promises were kept".to_owned() } else { format!("BROKEN: {}", broken.join(", ")) };
+    println!("{}: {broken}", file.display());
+    Ok((verdict.is_clean(), figures))
+}
+
+#[tokio::main]
+async fn start(mut plan: Plan, keep: Option<PathBuf>) -> Result<bool, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let seed = *plan.seed.get_or_insert(now.as_secs());
+    println!("{:?} × {}, {} drafts a second, seed {seed}", plan.scenario, plan.rounds, plan.rate);
+    let (folder, temporary) = match keep {
+        Some(folder) => {
+            std::fs::create_dir_all(&folder)?;
+            if std::fs::read_dir(&folder)?.next().is_some() {
+                return Err(format!("{} is not empty", folder.display()).into());
+            }
+            (folder, None)
+        }
+        None => {
+            let folder = tempfile::Builder::new().prefix("chat-check-").tempdir()?;
+            (folder.path().to_owned(), Some(folder))
+        }
+    };
+    let done = run::run(&plan, &folder).await.and_then(|history| judge(&history));
+    let good = done.as_ref().is_ok_and(|(clean, figures)| *clean && is_fast_enough(figures));
+    if let Some(folder) = temporary.filter(|_| !good) {
+        println!("what happened is kept in {}", folder.keep().display());
+    }
+    done.map(|_| good)
+}
+
+/// Times are for reading; only what takes five times as long as it may is an error, on whatever machine.
+fn is_fast_enough(figures: &Figures) -> bool {
+    let bounds = [("back to caught up", &figures.resume, 2), ("kill to listening", &figures.restart, 1)];
+    let is_fast = |(what, times, seconds): (&str, &Times, u64)| {
+        let took = times.percentile(99).unwrap_or_default();
+        let fast = took <= 5 * Duration::from_secs(seconds);
+        if !fast {
+            println!("TOO SLOW: {what} takes {took:?}, and {seconds} s are meant");
+        }
+        fast
+    };
+    bounds.into_iter().map(is_fast).fold(true, |all, fast| all && fast)
+}

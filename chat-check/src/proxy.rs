@@ -1,0 +1,284 @@
+//! A TCP proxy that breaks connections on purpose, and that can be told to do so while it runs.
+//!
+//! ```no_run
+//! use chat_check::proxy::{Proxy, Way};
+//! use std::time::Duration;
+//!
+//! # async fn run() -> std::io::Result<()> {
+//! let proxy = Proxy::to("127.0.0.1:8080".parse().unwrap()).await?;
+//! // … let a client connect to `proxy.address()`, then:
+//! proxy.answers(Way::Delay(Duration::from_millis(300)));
+//! proxy.cut();
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until},
+};
+
+/// Is what happens to bytes in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// They go through.
+    #[default]
+    Pass,
+    /// They go through this much later.
+    Delay(Duration),
+    /// So many of them go through in a second.
+    Bandwidth(u32),
+    /// They vanish, and nobody is told. A connection that lost some stays silent in that direction until it ends:
+    /// what came later would be nonsense.
+    Swallow,
+}
+
+/// Sees the bytes of one connection before they go on.
+pub trait Watch: Send {
+    /// Sees what the client says. `false` cuts the connection, and the bytes do not arrive.
+    fn asked(&mut self, bytes: &[u8]) -> bool;
+
+    /// Sees what the server says. `false` cuts the connection, and the bytes do not arrive.
+    fn answered(&mut self, bytes: &[u8]) -> bool;
+
+    /// Sees that the server has ended the connection.
+    fn hung_up(&mut self);
+}
+
+/// Makes a [`Watch`] for each connection.
+pub type Watcher = Arc<dyn Fn() -> Box<dyn Watch> + Send + Sync>;
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    target: SocketAddr,
+    refuses: bool,
+    asked: Way,
+    answers: Way,
+    /// Connections of an earlier era are broken, those of a reset era with a reset.
+    era: u64,
+    reset_era: u64,
+    half_era: u64,
+}
+
+/// Is the proxy. Clones are the same one; with the last of them it ends, and all its connections do.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<watch::Sender<State>>,
+}
+
+impl Proxy {
+    /// Listens on a free port of this machine, and leads to `target`.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn to(target: SocketAddr) -> io::Result<Self> {
+        Self::watched(target, Arc::new(|| Box::new(Blind))).await
+    }
+
+    /// Does the same, and shows all bytes to a watcher.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn watched(target: SocketAddr, watcher: Watcher) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (asked, answers) = Default::default();
+        let state = State { target, refuses: false, asked, answers, era: 0, reset_era: 0, half_era: 0 };
+        let state = watch::Sender::new(state);
+        tokio::spawn(listen(listener, state.subscribe(), watcher));
+        Ok(Self { address, state: Arc::new(state) })
+    }
+
+    /// Returns where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Leads new connections to another server.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.state.send_modify(|state| state.target = target);
+    }
+
+    /// Breaks new connections at once, or lets them through again.
+    pub fn refuse(&self, refuses: bool) {
+        self.state.send_modify(|state| state.refuses = refuses);
+    }
+
+    /// Says what happens to what clients say.
+    pub fn requests(&self, way: Way) {
+        self.state.send_modify(|state| state.asked = way);
+    }
+
+    /// Says what happens to what the server says.
+    pub fn answers(&self, way: Way) {
+        self.state.send_modify(|state| state.answers = way);
+    }
+
+    /// Ends all connections as if both sides had closed them.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.era += 1);
+    }
+
+    /// Ends all connections with a TCP reset, to both sides.
+    pub fn reset(&self) {
+        self.state.send_modify(|state| (state.era, state.reset_era) = (state.era + 1, state.era + 1));
+    }
+
+    /// Tells all clients that the server says no more, although they may still speak to it.
+    pub fn half_close(&self) {
+        self.state.send_modify(|state| state.half_era += 1);
+    }
+}
+
+/// Sees nothing.
+struct Blind;
+
+impl Watch for Blind {
+    fn asked(&mut self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn answered(&mut self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn hung_up(&mut self) {}
+}
+
+async fn listen(listener: TcpListener, mut state: watch::Receiver<State>, watcher: Watcher) {
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((client, _)) = accepted && !state.borrow().refuses {
+                    tokio::spawn(carry(client, state.clone(), watcher.clone()));
+                }
+            }
+            changed = state.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn carry(mut client: TcpStream, mut state: watch::Receiver<State>, watcher: Watcher) {
+    let begin = *state.borrow();
+    let Ok(mut server) = TcpStream::connect(begin.target).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let watch = Mutex::new(watcher());
+    {
+        let (client_in, client_out) = client.split();
+        let (server_in, server_out) = server.split();
+        let up = Pump { state: state.clone(), way: |state| state.asked, half_era: None };
+        let down = Pump { state: state.clone(), way: |state| state.answers, half_era: Some(begin.half_era) };
+        let up = up.run(client_in, server_out, |bytes| watch.lock().asked(bytes), || ());
+        let down = down.run(server_in, client_out, |bytes| watch.lock().answered(bytes), || watch.lock().hung_up());
+        tokio::select! {
+            _ = async { tokio::try_join!(up, down) } => {}
+            _ = state.wait_for(|state| state.era != begin.era) => {}
+        }
+    }
+    if state.borrow().reset_era > begin.era {
+        let _ = (client.set_zero_linger(), server.set_zero_linger());
+    }
+}
+
+/// Carries one direction.
+struct Pump {
+    state: watch::Receiver<State>,
+    way: fn(&State) -> Way,
+    /// In the direction that can be closed alone: the era in which it is open.
+    half_era: Option<u64>,
+}
+
+/// What waits to be written late: chunks of at most 16 KiB.
+const WAITING_MAX: usize = 256;
+const CHUNK_BYTES: usize = 16 * 1024;
+/// A narrow line carries its bytes in so many small pieces a second.
+const PIECES_PER_SECOND: u32 = 20;
+
+impl Pump {
+    /// Carries until the end of what is read; then says so to the other side.
+    async fn run(
+        self,
+        from: ReadHalf<'_>,
+        mut to: WriteHalf<'_>,
+        seen: impl FnMut(&[u8]) -> bool,
+        ended: impl FnOnce(),
+    ) -> io::Result<()> {
+        let (queue, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(WAITING_MAX);
+        let (state, half_era) = (self.state.clone(), self.half_era);
+        let write = async {
+            while let Some((at, bytes)) = due.recv().await {
+                sleep_until(at).await;
+                to.write_all(&bytes).await?;
+            }
+            to.shutdown().await
+        };
+        let read = self.read(from, queue, seen, ended);
+        let carried = async { tokio::try_join!(read, write).map(|_| ()) };
+        tokio::select! {
+            done = carried => return done,
+            () = half_closed(state, half_era) => {}
+        }
+        to.shutdown().await
+    }
+
+    async fn read(
+        &self,
+        mut from: ReadHalf<'_>,
+        queue: mpsc::Sender<(Instant, Vec<u8>)>,
+        mut seen: impl FnMut(&[u8]) -> bool,
+        ended: impl FnOnce(),
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut silent = false;
+        loop {
+            let most = match self.way() {
+                Way::Bandwidth(rate) => (rate / PIECES_PER_SECOND).clamp(1, 1024) as usize,
+                _ => CHUNK_BYTES,
+            };
+            let count = match from.read(&mut buffer[..most]).await {
+                Ok(count @ 1..) => count,
+                over => {
+                    ended();
+                    return over.map(|_| ());
+                }
+            };
+            if !seen(&buffer[..count]) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            let way = self.way(); // it may have changed while nothing came
+            silent |= way == Way::Swallow;
+            if let Way::Bandwidth(rate) = way {
+                sleep(Duration::from_secs(1) / rate.max(1) * u32::try_from(count).unwrap_or(u32::MAX)).await;
+            }
+            let delay = if let Way::Delay(delay) = way { delay } else { Duration::ZERO };
+            if !silent && queue.send((Instant::now() + delay, buffer[..count].to_vec())).await.is_err() {
+                return Ok(()); // the writer has failed, and says so itself
+            }
+        }
+    }
+
+    fn way(&self) -> Way {
+        (self.way)(&self.state.borrow())
+    }
+}
+
+async fn half_closed(mut state: watch::Receiver<State>, era: Option<u64>) {
+    match era {
+        Some(era) => drop(state.wait_for(|state| state.half_era != era).await),
+        None => std::future::pending().await,
+    }
+}

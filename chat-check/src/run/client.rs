@@ -1,0 +1,179 @@
+//! One client: a hub of its own behind a proxy of its own, and what it is told, written down.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use chat_core::{Body, Draft, Entry, Event as Told, GapReason, Hub, Posted, Room, RoomId, model::BodyHash};
+use chat_transport_ws::client::{ClientConfig, RemoteHub};
+use futures::{StreamExt, stream::BoxStream};
+use parking_lot::Mutex;
+
+use super::{Failure, chance::Chance, recorder::Recorder, tap::Tap};
+use crate::{
+    history::{Acked, Event, Followed, How, Missing, Name, Received, Refused, Restarted, Sent, Unfollowed, Unknown},
+    proxy::Proxy,
+};
+
+/// Is who connects, and as whom.
+#[derive(Clone)]
+pub(super) struct User {
+    pub(super) name: Name,
+    pub(super) token: String,
+}
+
+/// Is where clients come in.
+#[derive(Clone, Debug)]
+pub(super) struct Entrance {
+    pub(super) server: SocketAddr,
+    pub(super) recorder: Recorder,
+}
+
+impl Entrance {
+    /// Connects a client that receives `rooms`, or none if it only sends. What comes of other rooms, such as the
+    /// inbox, is passed over.
+    pub(super) async fn connect(
+        &self,
+        c: String,
+        user: &User,
+        rooms: BTreeSet<RoomId>,
+        chance: Chance,
+    ) -> Result<Arc<Client>, Failure> {
+        let c = Name::from(c);
+        let tap = Tap::new(c.clone(), self.recorder.clone(), chance, rooms.iter().copied().map(name).collect());
+        let proxy = Proxy::watched(self.server, tap.watcher()).await?;
+        let hub = RemoteHub::connect(format!("ws://{}/chat/ws", proxy.address()), config(user)).await?;
+        let (user, recorder, places) = (user.clone(), self.recorder.clone(), Mutex::default());
+        let client = Arc::new(Client { c, user, hub, proxy, tap, recorder, rooms, places });
+        if !client.rooms.is_empty() {
+            tokio::spawn(listen(Arc::downgrade(&client), client.hub.events(Vec::new())));
+        }
+        Ok(client)
+    }
+}
+
+/// The client's defaults, but for the longest wait between two tries to connect: a server here is back at once, and
+/// dies again before a client that waits as long as people's do has seen it.
+fn config(user: &User) -> ClientConfig {
+    let mut config = ClientConfig::default().header("authorization", format!("Bearer {}", user.token));
+    config.backoff_max = Duration::from_millis(500);
+    config
+}
+
+/// Is one client. Dropping it ends its connection.
+pub(super) struct Client {
+    pub(super) c: Name,
+    pub(super) user: User,
+    pub(super) hub: RemoteHub,
+    pub(super) proxy: Proxy,
+    pub(super) tap: Arc<Tap>,
+    recorder: Recorder,
+    /// Which rooms it receives.
+    pub(super) rooms: BTreeSet<RoomId>,
+    /// Where it stands in each.
+    places: Mutex<BTreeMap<RoomId, u64>>,
+}
+
+async fn listen(client: Weak<Client>, mut events: BoxStream<'static, Told>) {
+    while let Some(event) = events.next().await {
+        let Some(client) = client.upgrade() else { return };
+        client.hears(event);
+    }
+}
+
+impl Client {
+    /// Returns where it stands in a room, if it is followed there.
+    pub(super) fn place(&self, room: RoomId) -> Option<u64> {
+        self.places.lock().get(&room).copied()
+    }
+
+    /// Makes a draft with a text that no other has.
+    pub(super) fn draft(&self, number: u64) -> Draft {
+        self.hub.draft_text(format!("{} says {number}", self.c))
+    }
+
+    /// Posts, and writes down what becomes of it. Its first poll hands the draft over, so that the order of first
+    /// polls is the order of the drafts.
+    pub(super) async fn post(&self, to: Arc<dyn Room>, draft: Draft) {
+        let (c, room, key) = (self.c.clone(), name(to.id()), Name::from(draft.key.to_string()));
+        let (user, hash) = (self.user.name.clone(), hash(&draft.body));
+        self.recorder.add(Event::Send(Sent { c: c.clone(), user, room: room.clone(), key: key.clone(), hash }));
+        self.recorder.add(match to.post(draft).await {
+            Ok(Posted::Stored { seq, id }) => {
+                Event::Ack(Acked { c, room, key, seq: seq.get(), id: id.to_string().into() })
+            }
+            Err(error) if !error.code.is_retryable() => {
+                Event::Nack(Refused { c, room, key, code: error.code.name().into() })
+            }
+            _ => Event::Info(Unknown { c, room, key }),
+        });
+    }
+
+    fn hears(&self, event: Told) {
+        let (c, user) = (self.c.clone(), self.user.name.clone());
+        match event {
+            Told::Entry(entry) if self.knows(entry.room) => {
+                self.recorder.add(Event::Recv(self.received(&entry)));
+                self.stands(entry.room, Some(entry.seq.get()));
+            }
+            Told::Followed { room, head } if self.knows(room) => {
+                self.recorder.add(Event::Sub(Followed { c, user, room: name(room), from: head.get() }));
+                self.stands(room, Some(head.get()));
+            }
+            Told::Unfollowed { room, why } if self.knows(room) => {
+                self.recorder.add(Event::Unsub(Unfollowed { c, room: name(room), why: why.name().into() }));
+                self.stands(room, None);
+            }
+            Told::Gap { room, from, to, why } if self.knows(room) => {
+                let reason = if why == GapReason::NotVisible { "not_visible" } else { "retention" }.into();
+                self.recorder.add(Event::Gap(Missing { c, room: name(room), a: from.get(), b: to.get(), reason }));
+                self.stands(room, Some(to.get()));
+            }
+            Told::Reset(room) if self.knows(room) => {
+                self.recorder.add(Event::Reset(Restarted { c, room: name(room) }));
+                self.stands(room, None);
+            }
+            _ => {}
+        }
+    }
+
+    fn knows(&self, room: RoomId) -> bool {
+        self.rooms.contains(&room)
+    }
+
+    /// Notes where it stands, when that is written: who has arrived has written everything.
+    fn stands(&self, room: RoomId, at: Option<u64>) {
+        let mut places = self.places.lock();
+        match at {
+            Some(at) => drop(places.insert(room, at)),
+            None => drop(places.remove(&room)),
+        }
+    }
+
+    fn received(&self, entry: &Entry) -> Received {
+        let how = if entry.at.0 < self.tap.began_ms() { How::Replay } else { How::Live };
+        Received {
+            c: self.c.clone(),
+            user: self.user.name.clone(),
+            room: name(entry.room),
+            seq: entry.seq.get(),
+            id: entry.id.to_string().into(),
+            key: entry.key.to_string().into(),
+            hash: hash(&entry.body),
+            how,
+        }
+    }
+}
+
+/// Returns a room's name in the history.
+pub(super) fn name(room: RoomId) -> Name {
+    room.to_string().into()
+}
+
+/// Returns a body's hash in the history.
+pub(super) fn hash(body: &Body) -> Name {
+    hex::encode(BodyHash::of(body).0).into()
+}

@@ -1,0 +1,200 @@
+//! Everybody and everything that is judged: people, rooms, clients, and what becomes of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chat_core::{
+    Body, Entry, Hub, RoomId, UserId,
+    model::{Membership, RoomChange},
+};
+use serde_json::json;
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+
+use super::{
+    Failure, Plan, Scenario,
+    chance::Chance,
+    client::{Client, Entrance, User, hash, name},
+    load::{Publisher, keep_door, read_along},
+    rest::Rest,
+};
+use crate::history::{self, Acked, Change, Event, Log, Row, Sent};
+
+/// Everything has arrived this long after the last fault, or never will.
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Is who talks where.
+pub(super) struct Stage {
+    entrance: Entrance,
+    rest: Rest,
+    /// Who created all rooms, and is a member of each.
+    owner: User,
+    rooms: BTreeSet<RoomId>,
+    /// The room whose members come and go.
+    door: RoomId,
+    clients: Vec<Arc<Client>>,
+    /// A second client of each of them, which only sends; or none.
+    seconds: Vec<Arc<Client>>,
+}
+
+/// Is who makes the load.
+pub(super) struct Crowd {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<()>,
+    others: Vec<Arc<Client>>,
+}
+
+impl Stage {
+    /// Makes accounts and rooms, and connects everybody.
+    pub(super) async fn set(plan: &Plan, entrance: Entrance, rest: Rest, chance: &mut Chance) -> Result<Self, Failure> {
+        let users = register(plan.users, &rest).await?;
+        let (owner, guests) = users.split_first().ok_or("nobody is there")?;
+        let mut rooms_of = BTreeMap::<_, BTreeSet<_>>::new();
+        let mut rooms = BTreeSet::new();
+        let mut door = None;
+        for number in 0..=plan.rooms as usize {
+            // The first room is the door, with everybody; then half of the people, others in each room.
+            let is_door = number == 0;
+            let count = if is_door { guests.len() } else { guests.len().div_ceil(2) };
+            let members: Vec<_> =
+                guests.iter().cycle().skip(number).take(count).map(|user| user.name.clone()).collect();
+            let history = if is_door { "since_join" } else { "all" };
+            let spec = json!({ "title": format!("room {number}"), "history": history, "members": members });
+            let room = rest.create(&owner.token, spec).await?;
+            for member in members.into_iter().chain([owner.name.clone()]) {
+                rooms_of.entry(member).or_default().insert(room);
+            }
+            rooms.insert(room);
+            door = door.or(Some(room));
+        }
+        let door = door.ok_or("there is no room")?;
+        let (clients, seconds) = Default::default();
+        let mut stage = Self { entrance, rest, owner: owner.clone(), rooms, door, clients, seconds };
+        stage.write_beginnings().await?;
+        for user in &users {
+            let rooms = rooms_of.remove(&user.name).unwrap_or_default();
+            let client = stage.entrance.connect(user.name.to_string(), user, rooms, chance.fork()).await?;
+            stage.clients.push(client);
+            if plan.scenario == Scenario::Cut {
+                let c = format!("{}-second", user.name);
+                stage.seconds.push(stage.entrance.connect(c, user, BTreeSet::new(), chance.fork()).await?);
+            }
+        }
+        Ok(stage)
+    }
+
+    /// Begins the load.
+    pub(super) async fn perform(&self, plan: &Plan, chance: &mut Chance) -> Result<Crowd, Failure> {
+        let (stop, stopped) = watch::channel(());
+        let (mut tasks, mut others) = (JoinSet::new(), Vec::new());
+        let every = Duration::from_secs(1) * plan.users / plan.rate.max(1);
+        for (at, client) in self.clients.iter().enumerate() {
+            let second = self.seconds.get(at).cloned();
+            let publisher = Publisher::new(client.clone(), second, every, chance.fork()).await?;
+            tasks.spawn(publisher.run(stopped.clone()));
+        }
+        let extra = |c: String, chance| self.entrance.connect(c, &self.owner, BTreeSet::new(), chance);
+        let keeper = extra("keeper".to_owned(), chance.fork()).await?;
+        for number in 0..plan.idle {
+            others.push(extra(format!("idle{number:04}"), chance.fork()).await?);
+        }
+        let guests =
+            self.clients[1..].iter().map(|client| UserId::new(&*client.user.name)).collect::<Result<_, _>>()?;
+        let door = keeper.hub.room(self.door).await?;
+        tasks.spawn(keep_door(keeper.clone(), door, guests, chance.fork(), stopped.clone()));
+        others.push(keeper);
+        let (rest, owner, recorder) = (self.rest.clone(), self.owner.clone(), self.entrance.recorder.clone());
+        let rooms = self.rooms.iter().copied().collect();
+        tasks.spawn(async move { read_along(&rest, &owner.token, rooms, &recorder, stopped).await });
+        Ok(Crowd { tasks, stop, others })
+    }
+
+    /// Returns all clients.
+    pub(super) fn clients<'a>(&'a self, crowd: &'a Crowd) -> Vec<&'a Client> {
+        self.clients.iter().chain(&self.seconds).chain(&crowd.others).map(|client| &**client).collect()
+    }
+
+    /// Ends the load, and waits until everybody has everything. Who does not arrive is the checker's to name.
+    pub(super) async fn settle(&self, crowd: Crowd) -> Result<(), Failure> {
+        let Crowd { mut tasks, stop, others: _others } = crowd;
+        drop(stop);
+        while let Some(ended) = tasks.join_next().await {
+            ended?;
+        }
+        let deadline = Instant::now() + SETTLED_WITHIN;
+        for room in &self.rooms {
+            let head = self.rest.head(&self.owner.token, *room).await?;
+            let receivers = || self.clients.iter().filter(|client| client.rooms.contains(room));
+            while receivers().any(|client| client.place(*room) != Some(head)) && Instant::now() < deadline {
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what stands in the rooms before anybody talks, as if its author had just sent it.
+    async fn write_beginnings(&self) -> Result<(), Failure> {
+        for room in &self.rooms {
+            for entry in self.rest.log(&self.owner.token, *room).await? {
+                let Row { seq, id, key, user, hash } = row(&entry);
+                let (c, room) = (user.clone(), name(*room));
+                let sent = Sent { c: c.clone(), user, room: room.clone(), key: key.clone(), hash };
+                self.entrance.recorder.add(Event::Send(sent));
+                self.entrance.recorder.add(Event::Ack(Acked { c, room, key, seq, id }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the logs as they stand now, and who was a member when.
+    pub(super) async fn write_ends(&self) -> Result<(), Failure> {
+        for room in &self.rooms {
+            let log = self.rest.log(&self.owner.token, *room).await?;
+            for (user, change, seq) in log.iter().flat_map(memberships) {
+                let member = history::Membership { room: name(*room), user, change, seq };
+                self.entrance.recorder.add(Event::Member(member));
+            }
+            let rows = log.iter().map(row).collect();
+            self.entrance.recorder.add(Event::Final(Log { room: name(*room), trimmed: 0, rows }));
+        }
+        Ok(())
+    }
+}
+
+async fn register(count: u32, rest: &Rest) -> Result<Vec<User>, Failure> {
+    let mut users = Vec::new();
+    for number in 0..count {
+        let name = format!("user{number:03}");
+        users.push(User { token: rest.register(&name).await?, name: name.into() });
+    }
+    Ok(users)
+}
+
+/// Returns what an entry says about who is a member.
+fn memberships(entry: &Entry) -> Vec<(history::Name, Change, u64)> {
+    let (seq, author) = (entry.seq.get(), entry.author.as_str().into());
+    match &entry.body {
+        Body::Room(RoomChange::Created(spec)) => {
+            let members = spec.members.iter().map(|user| (user.as_str().into(), Change::In, seq));
+            members.chain([(author, Change::In, seq)]).collect()
+        }
+        Body::Member(member) => match member.change {
+            Membership::Join => vec![(member.user.as_str().into(), Change::In, seq)],
+            Membership::Leave => vec![(member.user.as_str().into(), Change::Out, seq)],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn row(entry: &Entry) -> Row {
+    Row {
+        seq: entry.seq.get(),
+        id: entry.id.to_string().into(),
+        key: entry.key.to_string().into(),
+        user: entry.author.as_str().into(),
+        hash: hash(&entry.body),
+    }
+}

@@ -1,0 +1,362 @@
+//! Each mutant breaks one promise.
+
+use chat_check::{
+    checker::Promise::{P1, P2, P3, P4, P5, P6, P7, P8, P11, P12},
+    history::{Change, Event},
+};
+
+use crate::{
+    clean::{
+        ack, answered, asked, close, exit, gap, hangup, member, nack, place, put_after, read, recv, remove, replace,
+        reset, row, rows, send, sub, swap, unsub, wire,
+    },
+    rejects,
+};
+
+// ---- P1: what was acknowledged is stored --------------------------------------------------------------------------
+
+#[test]
+fn an_acknowledged_row_that_is_lost() {
+    rejects(P1, |events| drop(rows(events).pop()));
+}
+
+#[test]
+fn an_acknowledged_row_that_stands_elsewhere() {
+    rejects(P1, |events| {
+        let rows = rows(events);
+        (rows[1].seq, rows[2].seq) = (3, 2);
+        rows.swap(1, 2);
+    });
+}
+
+#[test]
+fn an_acknowledged_row_with_another_id() {
+    rejects(P1, |events| rows(events)[7].id = "e99".into());
+}
+
+#[test]
+fn an_acknowledged_row_with_another_body() {
+    rejects(P1, |events| rows(events)[7].hash = "h99".into());
+}
+
+#[test]
+fn an_acknowledged_row_of_another_author() {
+    rejects(P1, |events| rows(events)[7].user = "ann".into());
+}
+
+#[test]
+fn an_ack_that_only_the_wire_saw_and_that_is_lost() {
+    rejects(P1, |events| {
+        let asked = asked("a1", 1, 9, 9);
+        put_after(events, &ack("b1", 8), asked.clone());
+        put_after(events, &asked, answered("a1", 1, 9, 9));
+    });
+}
+
+#[test]
+fn a_log_that_nobody_could_read() {
+    rejects(P1, |events| drop(events.pop()));
+}
+
+// ---- P2: a key is stored once -------------------------------------------------------------------------------------
+
+#[test]
+fn a_key_that_is_stored_twice() {
+    rejects(P2, |events| {
+        rows(events).push(row("bob", 9));
+        rows(events)[8].key = "k8".into();
+    });
+}
+
+#[test]
+fn a_key_that_is_acknowledged_at_two_places() {
+    rejects(P2, |events| {
+        let Event::Ack(mut again) = ack("a1", 4) else { unreachable!() };
+        again.seq = 8;
+        put_after(events, &ack("a1", 4), Event::Ack(again));
+    });
+}
+
+#[test]
+fn a_key_that_is_acknowledged_with_two_ids() {
+    rejects(P2, |events| {
+        let Event::Ack(mut again) = ack("a2", 4) else { unreachable!() };
+        again.id = "e99".into();
+        replace(events, &ack("a2", 4), Event::Ack(again));
+    });
+}
+
+#[test]
+fn a_draft_that_is_refused_as_a_conflict_with_itself() {
+    rejects(P2, |events| put_after(events, &ack("b1", 8), nack("b1", 8, "conflict")));
+}
+
+// ---- P3: an entry is delivered once -------------------------------------------------------------------------------
+
+#[test]
+fn an_entry_that_is_received_twice_in_a_row() {
+    rejects(P3, |events| put_after(events, &recv("b1", 6), recv("b1", 6)));
+}
+
+#[test]
+fn an_entry_that_is_received_again_after_a_reconnect() {
+    rejects(P3, |events| put_after(events, &recv("b1", 3), recv("b1", 2)));
+}
+
+#[test]
+fn an_entry_that_is_received_again_after_following_anew() {
+    rejects(P3, |events| {
+        put_after(events, &recv("b1", 8), unsub("b1"));
+        put_after(events, &unsub("b1"), sub("b1", 7));
+        let end = events.len() - 1;
+        events.insert(end, recv("b1", 8));
+    });
+}
+
+// ---- P4: one order for all ----------------------------------------------------------------------------------------
+
+#[test]
+fn two_entries_that_are_received_in_the_wrong_order() {
+    rejects(P4, |events| swap(events, &recv("b1", 3), &recv("b1", 4)));
+}
+
+#[test]
+fn a_position_that_is_another_entry_to_another_client() {
+    rejects(P4, |events| {
+        let Event::Recv(mut other) = recv("b1", 6) else { unreachable!() };
+        other.id = "e99".into();
+        replace(events, &recv("b1", 6), Event::Recv(other));
+    });
+}
+
+#[test]
+fn drafts_of_one_sender_that_are_stored_in_the_wrong_order() {
+    rejects(P4, |events| swap(events, &send("a1", 2), &send("a1", 3)));
+}
+
+#[test]
+fn a_draft_that_is_stored_before_what_was_answered_before_it_was_sent() {
+    rejects(P4, |events| {
+        // Eve sends only after Ann's later entry was answered.
+        remove(events, &send("e1", 6));
+        put_after(events, &ack("a1", 7), send("e1", 6));
+    });
+}
+
+// ---- P5: nothing is missing without a word ------------------------------------------------------------------------
+
+#[test]
+fn an_entry_that_one_client_never_receives() {
+    rejects(P5, |events| remove(events, &recv("b1", 4)));
+}
+
+#[test]
+fn a_first_entry_that_is_not_the_one_after_the_start() {
+    rejects(P5, |events| remove(events, &recv("a1", 2)));
+}
+
+#[test]
+fn a_client_that_is_moved_on_without_a_word() {
+    rejects(P5, |events| replace(events, &recv("b1", 7), sub("b1", 7)));
+}
+
+#[test]
+fn a_gap_for_what_is_still_kept() {
+    rejects(P5, |events| replace(events, &recv("b1", 4), gap("b1", 4, 4, "retention")));
+}
+
+#[test]
+fn a_gap_for_what_a_member_may_see() {
+    rejects(P5, |events| replace(events, &recv("b1", 4), gap("b1", 4, 4, "not_visible")));
+}
+
+#[test]
+fn a_gap_with_a_reason_that_is_none() {
+    rejects(P5, |events| replace(events, &recv("b1", 4), gap("b1", 4, 4, "mood")));
+}
+
+#[test]
+fn a_gap_that_covers_less_than_is_missing() {
+    rejects(P5, |events| {
+        remove(events, &recv("b1", 3));
+        replace(events, &recv("b1", 4), gap("b1", 4, 4, "retention"));
+    });
+}
+
+#[test]
+fn an_entry_of_a_room_that_was_never_followed() {
+    rejects(P5, |events| remove(events, &sub("b1", 1)));
+}
+
+#[test]
+fn a_reset_of_a_log_that_nobody_put_back() {
+    rejects(P5, |events| {
+        put_after(events, &recv("b1", 8), reset("b1"));
+        put_after(events, &reset("b1"), sub("b1", 8));
+    });
+}
+
+// ---- P6: nothing is shown that is not stored ----------------------------------------------------------------------
+
+#[test]
+fn a_phantom() {
+    rejects(P6, |events| put_after(events, &recv("b1", 8), recv("b1", 9)));
+}
+
+#[test]
+fn a_phantom_that_only_the_wire_saw() {
+    rejects(P6, |events| put_after(events, &recv("b1", 8), wire("b1", 3, 9)));
+}
+
+#[test]
+fn an_entry_that_is_received_with_another_body() {
+    rejects(P6, |events| {
+        let Event::Recv(mut other) = recv("b1", 6) else { unreachable!() };
+        other.hash = "h99".into();
+        replace(events, &recv("b1", 6), Event::Recv(other));
+    });
+}
+
+#[test]
+fn a_draft_that_is_stored_after_it_was_refused() {
+    rejects(P6, |events| replace(events, &ack("b1", 8), nack("b1", 8, "denied")));
+}
+
+#[test]
+fn a_row_that_nobody_sent() {
+    rejects(P6, |events| {
+        let end = events.len() - 1;
+        events.splice(end..end, [recv("a1", 10), recv("b1", 10)]);
+        let place = place(events, &recv("a1", 10));
+        events.splice(place..place, [recv("a1", 9), recv("b1", 9)]);
+        rows(events).extend([row("bob", 9), row("bob", 10)]);
+    });
+}
+
+#[test]
+fn a_row_with_a_body_that_nobody_sent() {
+    rejects(P6, |events| rows(events)[3].hash = "h99".into());
+}
+
+// ---- P7: a log has no holes ---------------------------------------------------------------------------------------
+
+#[test]
+fn a_hole_in_the_log() {
+    rejects(P7, |events| drop(rows(events).remove(3)));
+}
+
+#[test]
+fn a_log_that_begins_too_late() {
+    rejects(P7, |events| drop(rows(events).remove(0)));
+}
+
+#[test]
+fn a_position_that_is_used_twice() {
+    rejects(P7, |events| rows(events)[4].seq = 4);
+}
+
+#[test]
+fn two_rows_with_one_id() {
+    rejects(P7, |events| rows(events)[4].id = "e4".into());
+}
+
+#[test]
+fn a_read_with_a_hole() {
+    rejects(P7, |events| replace(events, &read(1, &[2, 3]), read(1, &[2, 4])));
+}
+
+#[test]
+fn a_read_that_begins_too_late() {
+    rejects(P7, |events| replace(events, &read(1, &[2, 3]), read(1, &[3])));
+}
+
+#[test]
+fn a_read_of_what_is_not_there_at_the_end() {
+    rejects(P7, |events| replace(events, &read(1, &[2, 3]), read(7, &[8, 9])));
+}
+
+// ---- P8: everybody arrives at the end -----------------------------------------------------------------------------
+
+#[test]
+fn a_client_that_misses_the_last_entry() {
+    rejects(P8, |events| remove(events, &recv("b1", 8)));
+}
+
+#[test]
+fn a_client_that_receives_nothing_at_all() {
+    rejects(P8, |events| put_after(events, &sub("b1", 1), sub("b2", 1)));
+}
+
+#[test]
+fn a_member_whose_client_is_never_followed_again() {
+    rejects(P8, |events| put_after(events, &recv("b1", 8), unsub("b1")));
+}
+
+// ---- P11: a server that stops answers first -----------------------------------------------------------------------
+
+#[test]
+fn a_request_without_an_answer_although_a_later_one_has_its() {
+    rejects(P11, |events| remove(events, &answered("a1", 1, 2, 2)));
+}
+
+#[test]
+fn a_request_without_an_answer_although_it_was_sent_long_before() {
+    rejects(P11, |events| {
+        // A second is a thousand lines here.
+        let place = place(events, &close("a1", 1, Some(700)));
+        events.splice(place..place, std::iter::repeat_n(read(0, &[1]), 1_001));
+    });
+}
+
+#[test]
+fn a_server_that_ends_with_an_error() {
+    rejects(P11, |events| replace(events, &exit(Some(0), 300), exit(Some(1), 300)));
+}
+
+#[test]
+fn a_server_that_dies_of_a_signal() {
+    rejects(P11, |events| replace(events, &exit(Some(0), 300), exit(None, 300)));
+}
+
+#[test]
+fn a_server_that_takes_longer_than_its_grace() {
+    rejects(P11, |events| replace(events, &exit(Some(0), 300), exit(Some(0), 15_001)));
+}
+
+#[test]
+fn a_client_that_is_not_told_when_to_come_back() {
+    rejects(P11, |events| replace(events, &close("a1", 1, Some(700)), close("a1", 1, None)));
+}
+
+#[test]
+fn a_client_that_is_cut_off_without_a_word_by_a_server_that_stops() {
+    rejects(P11, |events| {
+        remove(events, &close("a1", 1, Some(700)));
+        assert!(events.contains(&hangup("a1", 1)));
+    });
+}
+
+// ---- P12: only members receive and send ---------------------------------------------------------------------------
+
+#[test]
+fn an_entry_that_is_received_after_being_removed() {
+    rejects(P12, |events| put_after(events, &recv("e1", 6), recv("e1", 7)));
+}
+
+#[test]
+fn an_entry_that_is_received_before_joining() {
+    rejects(P12, |events| {
+        replace(events, &sub("e1", 4), sub("e1", 3));
+        put_after(events, &sub("e1", 3), recv("e1", 4));
+    });
+}
+
+#[test]
+fn an_entry_that_is_received_by_somebody_who_never_joined() {
+    rejects(P12, |events| remove(events, &member("bob", Change::In, 1)));
+}
+
+#[test]
+fn a_draft_that_is_stored_after_its_author_was_removed() {
+    rejects(P12, |events| rows(events)[7].user = "eve".into());
+}

@@ -1,0 +1,49 @@
+//! What a dialect's store gives to the code that all share.
+
+use std::{future::Future, ops::DerefMut, time::Duration};
+
+use chat_core::{StoreError, StoreErrorKind};
+use tokio::time::timeout;
+
+use crate::{
+    connection::{Arg, Connection, Db, Fetch},
+    prefix::Prefix,
+    work::{Answer, Work},
+};
+
+/// How long a read may take: 10 s, twice as long as anybody waits for it. Ends the wait for a server that hangs.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Lends connections to read, and writes.
+pub(crate) trait Backend: Send + Sync + 'static {
+    type Connection: Connection;
+    type Reader: DerefMut<Target = Self::Connection> + Send;
+
+    fn prefix(&self) -> &Prefix;
+
+    /// Lends a connection. One that is dropped before it is given [back](Self::give_back) was left in the middle of something.
+    fn reader(&self) -> impl Future<Output = Result<Self::Reader, StoreError>> + Send;
+
+    fn give_back(&self, reader: Self::Reader);
+
+    /// Writes in one transaction. A caller who leaves changes nothing: the work is done.
+    fn write(&self, work: Work) -> impl Future<Output = Result<Answer, StoreError>> + Send;
+}
+
+/// Is a dialect's store, as which it implements both ports (in `read.rs` and `listing.rs`).
+pub(crate) struct Opened<B>(pub(crate) B);
+
+impl<B: Backend> Opened<B> {
+    /// Reads; every read of the ports is one statement.
+    pub(crate) async fn fetch<T>(&self, what: &str, sql: &'static str, args: Vec<Arg>) -> Result<Vec<T>, StoreError>
+    where
+        B::Connection: Fetch<T>,
+    {
+        let mut reader = self.0.reader().await?;
+        let mut db = Db { connection: &mut *reader, prefix: self.0.prefix() };
+        let late = |_| StoreError::new(StoreErrorKind::Timeout, what);
+        let rows = timeout(READ_WITHIN, db.fetch(what, sql, args)).await.map_err(late)??;
+        self.0.give_back(reader);
+        Ok(rows)
+    }
+}

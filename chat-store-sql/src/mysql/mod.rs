@@ -1,0 +1,39 @@
+//! MySQL and MariaDB.
+
+mod open;
+mod sql;
+
+use chat_core::StoreError;
+use sqlx::{MySqlConnection, mysql::MySqlConnectOptions};
+
+use crate::{
+    Dialect, SqlConfig,
+    prefix::Prefix,
+    server::{Connected, Server},
+};
+
+/// Is a MySQL or MariaDB server.
+pub(crate) struct MySql {
+    options: MySqlConnectOptions,
+    /// Is run first on every connection.
+    session: String,
+}
+
+impl MySql {
+    pub(crate) async fn open(config: &SqlConfig) -> Result<Connected<Self>, StoreError> {
+        let prefix = Prefix::new(&config.namespace, Dialect::MySql)?;
+        let server = Self { options: open::options(config)?, session: open::session(config) };
+        let mut connection = server.connect().await?;
+        open::prepare(&mut connection, &prefix, config).await?;
+        Ok(Connected::new(server, prefix, config))
+    }
+}
+
+impl Server for MySql {
+    type Connection = MySqlConnection;
+    const BEGIN: &'static str = "START TRANSACTION READ WRITE";
+
+    async fn connect(&self) -> Result<MySqlConnection, StoreError> {
+        open::connect(&self.options, &self.session).await
+    }
+}

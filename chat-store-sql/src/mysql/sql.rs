@@ -1,0 +1,101 @@
+//! What MySQL and MariaDB say in their own way.
+
+use sqlx::{MySqlConnection, mysql::MySqlRow};
+
+use crate::{
+    connection::{Arg, connection},
+    statements::Statements,
+};
+
+// STRAIGHT_JOIN visits the tables in the order written: rows first, each found by index.
+const STATEMENTS: Statements = Statements {
+    lock: Some(
+        "
+        SELECT r.num, r.head
+        FROM JSON_TABLE(?1, '$[*]' COLUMNS (room CHAR(32) PATH '$')) AS v
+        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
+        FOR UPDATE",
+    ),
+    look: r#"
+        SELECT CAST(v.n AS SIGNED) - 1, r.head, r.guard, r.trimmed_ms, e.seq, e.id, e.hash
+        FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+            n FOR ORDINALITY, room CHAR(32) PATH '$[0]', author VARCHAR(128) PATH '$[1]', "key" CHAR(32) PATH '$[2]'
+        )) AS v
+        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
+        LEFT JOIN {p}users AS u ON u.id = CAST(v.author AS BINARY)
+        LEFT JOIN {p}entries AS e ON e.room = r.num AND e.author = u.num AND e."key" = UNHEX(v."key")"#,
+    insert: r#"
+        INSERT INTO {p}entries (room, seq, id, "key", author, hash, message, edits, body, at, sent_at)
+        SELECT r.num, v.seq, UNHEX(v.id), UNHEX(v."key"), u.num, UNHEX(v.hash), v.message = 'true', v.edits, v.body, v.at,
+               v.sent_at
+        FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+            room CHAR(32) PATH '$[0]', seq BIGINT PATH '$[1]', id CHAR(32) PATH '$[2]', "key" CHAR(32) PATH '$[3]',
+            author VARCHAR(128) PATH '$[4]', hash CHAR(32) PATH '$[5]', message VARCHAR(5) PATH '$[6]',
+            edits BIGINT PATH '$[7]', body LONGTEXT PATH '$[8]', at BIGINT PATH '$[9]', sent_at BIGINT PATH '$[10]'
+        )) AS v
+        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
+        STRAIGHT_JOIN {p}users AS u ON u.id = CAST(v.author AS BINARY)"#,
+    // Who is known under this name already is left alone: an upsert would lock and write their row.
+    see: r#"
+        INSERT INTO {p}users (id, name)
+        SELECT v.id, v.name
+        FROM JSON_TABLE(?1, '$[*]' COLUMNS (id VARCHAR(128) PATH '$[0]', name TEXT PATH '$[1]')) AS v
+        LEFT JOIN {p}users AS k ON k.id = CAST(v.id AS BINARY)
+        WHERE k.num IS NULL OR v.name IS NOT NULL AND NOT CAST(k.name AS BINARY) <=> CAST(v.name AS BINARY)
+        ON DUPLICATE KEY UPDATE name = coalesce(VALUES(name), {p}users.name)"#,
+    create: "
+        INSERT INTO {p}rooms (id, head, head_id, guard, first, active, record, visibility)
+        VALUES (?1, 0, ?2, 0, 1, ?3, ?4, ?5)",
+    advance: r#"
+        UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (
+            room CHAR(32) PATH '$[0]', head BIGINT PATH '$[1]', head_id CHAR(32) PATH '$[2]', guard BIGINT PATH '$[3]',
+            active BIGINT PATH '$[4]'
+        )) AS v
+        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
+        SET r.head = v.head, r.head_id = UNHEX(v.head_id), r.guard = greatest(r.guard, v.guard),
+            r.active = greatest(r.active, v.active)"#,
+    join: r#"
+        INSERT INTO {p}members (room, "user", role, since)
+        SELECT r.num, u.num, v.role, ?3
+        FROM JSON_TABLE(?1, '$[*]' COLUMNS (id VARCHAR(128) PATH '$[0]', role VARCHAR(16) PATH '$[1]')) AS v
+        STRAIGHT_JOIN {p}rooms AS r ON r.id = ?2
+        STRAIGHT_JOIN {p}users AS u ON u.id = CAST(v.id AS BINARY)
+        ON DUPLICATE KEY UPDATE role = {p}members.role"#,
+    mark: r#"
+        INSERT INTO {p}marks (room, "user", "read")
+        SELECT r.num, u.num, least(?3, r.head) FROM {p}rooms AS r STRAIGHT_JOIN {p}users AS u ON u.id = ?2 WHERE r.id = ?1
+        ON DUPLICATE KEY UPDATE "read" = greatest({p}marks."read", VALUES("read"))"#,
+    heads: "
+        SELECT CAST(v.n AS SIGNED) - 1, r.head, r.head_id, r.guard, r.first
+        FROM JSON_TABLE(?1, '$[*]' COLUMNS (n FOR ORDINALITY, room CHAR(32) PATH '$')) AS v
+        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)",
+};
+
+connection!(MySqlConnection, MySqlRow, STATEMENTS, in_order);
+
+/// Gives each `?1`, `?2`… its argument: parameters have no numbers here.
+fn in_order(sql: String, args: Vec<Arg>) -> (String, Vec<Arg>) {
+    let mut parts = sql.split('?');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    let mut ordered = Vec::with_capacity(args.len());
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = part.split_at(digits);
+        text.push('?');
+        text.push_str(rest);
+        ordered.extend(number.parse().ok().and_then(|number: usize| args.get(number.checked_sub(1)?)).cloned());
+    }
+    (text, ordered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_parameter_gets_its_argument() {
+        let (sql, args) = in_order("a = ?2 AND b > ?1 OR c = ?2".to_owned(), vec![1_i64.into(), 2_i64.into()]);
+        assert_eq!(sql, "a = ? AND b > ? OR c = ?");
+        assert_eq!(format!("{args:?}"), "[Int(2), Int(1), Int(2)]");
+    }
+}

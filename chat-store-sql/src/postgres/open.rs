@@ -1,0 +1,116 @@
+//! Connecting to PostgreSQL, its settings, its schema.
+
+use chat_core::{StoreError, StoreErrorKind};
+use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
+
+use crate::{
+    Dialect, SqlConfig,
+    connection::{Connection, Fetch},
+    durable::{self, Unsafe},
+    error::during,
+    prefix::{Prefix, is_plain},
+    url::without,
+};
+
+/// Reads the URL. `schema` is a parameter of ours: where the tables are, instead of the role's default.
+pub(super) fn options(config: &SqlConfig) -> Result<(PgConnectOptions, Option<String>), StoreError> {
+    let (url, schema) = without(&config.url, "schema");
+    if schema.as_ref().is_some_and(|schema| schema.is_empty() || !is_plain(schema)) {
+        let rule = "the schema in the URL is 1 to 32 of a-z, 0-9 and _, and begins with no digit";
+        return Err(StoreError::new(StoreErrorKind::Other, rule));
+    }
+    let options: PgConnectOptions = url.parse().map_err(during("read the URL of the database"))?;
+    Ok((options.disable_statement_logging(), schema))
+}
+
+/// Returns what sets a session up.
+pub(super) fn session(config: &SqlConfig, schema: Option<&str>) -> String {
+    let path = schema.map(|schema| format!("SET search_path TO \"{schema}\";")).unwrap_or_default();
+    let lock_ms = config.busy_timeout.as_millis().clamp(1, 3_600_000);
+    format!(
+        "{path}
+        SET client_min_messages TO warning;
+        SET lock_timeout TO {lock_ms};
+        -- Ends what a node holds that was stopped in the middle of a transaction.
+        SET idle_in_transaction_session_timeout TO '10s';
+        -- Under any other level an append could not see who was quicker.
+        SET default_transaction_isolation TO 'read committed';
+        -- All that is done here is done by index. A plan that was made while the tables were small must not be a walk
+        -- through them, since it is kept; nor is such a statement worth compiling.
+        SET plan_cache_mode TO force_generic_plan;
+        SET enable_seqscan TO off; SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET jit TO off"
+    )
+}
+
+pub(super) async fn connect(options: &PgConnectOptions, session: &str) -> Result<PgConnection, StoreError> {
+    let what = format!("connect to PostgreSQL at {}:{}", options.get_host(), options.get_port());
+    let mut connection = options.connect().await.map_err(during(&what))?;
+    connection.command(session.to_owned()).await.map_err(during(&what))?;
+    Ok(connection)
+}
+
+/// Checks the server's settings, then makes or checks the schema.
+pub(super) async fn prepare(
+    connection: &mut PgConnection,
+    prefix: &Prefix,
+    schema: Option<&str>,
+    config: &SqlConfig,
+) -> Result<(), StoreError> {
+    check_settings(connection, config.accept_unsafe).await?;
+    let found = version(connection, prefix).await?;
+    if !config.migrate {
+        return Dialect::Postgres.check(found);
+    }
+    if Dialect::Postgres.missing(found)?.is_empty() {
+        return Ok(()); // without a lock, and with a role that may change nothing
+    }
+    bring_up_to_date(connection, prefix, schema).await
+}
+
+async fn check_settings(connection: &mut PgConnection, accept_unsafe: bool) -> Result<(), StoreError> {
+    let sql = "SELECT name, setting FROM pg_settings
+               WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'server_encoding') ORDER BY name";
+    let settings: Vec<(String, String)> =
+        connection.fetch(sql.to_owned(), Vec::new()).await.map_err(during("read how the server is set"))?;
+    if let Some((_, encoding)) = settings.iter().find(|(name, value)| name == "server_encoding" && value != "UTF8") {
+        let refused = format!("keep every text in a database encoded in {encoding}; UTF8 is needed");
+        return Err(StoreError::new(StoreErrorKind::Unsupported, refused));
+    }
+    let off = settings.into_iter().filter(|(_, value)| value == "off");
+    let found: Vec<_> = off.map(|(setting, value)| Unsafe { setting, value, wanted: "on" }).collect();
+    durable::check(&found, accept_unsafe)
+}
+
+/// Runs what is missing in one transaction. Several nodes may do so at once: the first one does it.
+async fn bring_up_to_date(
+    connection: &mut PgConnection,
+    prefix: &Prefix,
+    schema: Option<&str>,
+) -> Result<(), StoreError> {
+    let what = "bring the schema up to date";
+    // The number is "chat" in ASCII. Making the first schema takes a second, and the others wait for it.
+    let begin = "BEGIN; SET LOCAL lock_timeout TO '60s'; SELECT pg_advisory_xact_lock(1667785076)";
+    connection.command(begin.to_owned()).await.map_err(during(what))?;
+    if let Some(schema) = schema {
+        let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
+        connection.command(create).await.map_err(during(what))?;
+    }
+    for file in Dialect::Postgres.missing(version(connection, prefix).await?)? {
+        connection.command(prefix.name(file)).await.map_err(during(what))?;
+    }
+    connection.command("COMMIT".to_owned()).await.map_err(during(what))
+}
+
+/// Returns the version of the schema; 0 when there is none.
+async fn version(connection: &mut PgConnection, prefix: &Prefix) -> Result<i64, StoreError> {
+    let what = "read the version of the schema";
+    let exists = "SELECT to_regclass($1)::text WHERE to_regclass($1) IS NOT NULL".to_owned();
+    let table = vec![prefix.name("\"{p}schema\"").into()];
+    let exists: Vec<(String,)> = connection.fetch(exists, table).await.map_err(during(what))?;
+    if exists.is_empty() {
+        return Ok(0);
+    }
+    let sql = prefix.name("SELECT coalesce(max(version), 0) FROM \"{p}schema\"");
+    let versions: Vec<(i64,)> = connection.fetch(sql, Vec::new()).await.map_err(during(what))?;
+    Ok(versions.first().map_or(0, |(version,)| *version))
+}

@@ -1,0 +1,37 @@
+//! The statements that each dialect has to say in its own way.
+//!
+//! All others are written once, beside the code that uses them, in what the dialects have in common:
+//! [`Prefix::fill`](crate::prefix::Prefix::fill) lists what is spelled differently.
+
+/// Is what a dialect says in its own way. `?1` is a JSON array of rows, whose columns are listed here: any number of
+/// rows in one parameter, so that a statement is prepared once. Ids of 16 bytes are written in hex.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statements {
+    /// Locks rooms, in the order of their ids: `"room"`. `None` where only one connection writes.
+    pub(crate) lock: Option<&'static str>,
+    /// For each draft whose room exists, its index and how the room stands, and what is stored under its key:
+    /// `["room", "author", "key"]`.
+    pub(crate) look: &'static str,
+    /// Inserts entries: `["room", seq, "id", "key", "author", "hash", message, edits, "body", at, sent_at]`.
+    pub(crate) insert: &'static str,
+    /// Learns users and display names: `["user", name]`; a name that is null leaves the one that is known.
+    pub(crate) see: &'static str,
+    /// Creates a room without entries: ?1 id, ?2 id of its entry, ?3 active, ?4 record, ?5 visibility.
+    pub(crate) create: &'static str,
+    /// Moves rooms to their new heads: `["room", head, "head_id", guard, active]`.
+    pub(crate) advance: &'static str,
+    /// Adds members who are not members yet to room ?2 since position ?3: `["user", "role"]`.
+    pub(crate) join: &'static str,
+    /// Raises the read mark in room ?1 of user ?2 to ?3.
+    pub(crate) mark: &'static str,
+    /// The index and the head of each room that exists: `"room"`.
+    pub(crate) heads: &'static str,
+}
+
+impl Statements {
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Vec<&'static str> {
+        let Self { lock, look, insert, see, create, advance, join, mark, heads } = *self;
+        [look, insert, see, create, advance, join, mark, heads].into_iter().chain(lock).collect()
+    }
+}

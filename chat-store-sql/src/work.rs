@@ -1,0 +1,51 @@
+//! What is written, inside a transaction.
+
+use chat_core::{
+    Entry, RoomId, Seq, StoreError, UserId,
+    store::{Append, Outcome},
+};
+
+use crate::{
+    append::{append, trim},
+    connection::{Connection, Db},
+    project::{mark, project},
+};
+
+/// Is what a store is asked to write.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    Append(Vec<Append>),
+    Trim(RoomId, Seq),
+    Mark(UserId, RoomId, Seq),
+    Project(Vec<Entry>),
+}
+
+/// Is an outcome for each entry; empty for work other than appending.
+pub(crate) type Answer = Vec<Vec<Outcome>>;
+
+impl Work {
+    fn batch(&self) -> Option<&Vec<Append>> {
+        if let Self::Append(batch) = self { Some(batch) } else { None }
+    }
+
+    /// Does several works, all appends together.
+    pub(crate) async fn carry_out<C: Connection>(
+        works: &[Self],
+        db: &mut Db<'_, C>,
+    ) -> Result<Vec<Answer>, StoreError> {
+        let batches: Vec<_> = works.iter().filter_map(Self::batch).collect();
+        let mut appended = append(db, &batches).await?.into_iter();
+        let mut answers = Vec::with_capacity(works.len());
+        for work in works {
+            let mut answer = Answer::new();
+            match work {
+                Self::Append(_) => answer = appended.next().unwrap_or_default(),
+                Self::Trim(room, through) => trim(db, *room, *through).await?,
+                Self::Mark(user, room, read) => mark(db, user, *room, *read).await?,
+                Self::Project(entries) => project(db, entries).await?,
+            }
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+}

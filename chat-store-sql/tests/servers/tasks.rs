@@ -1,0 +1,168 @@
+//! Callers who leave, connections that break, sessions of other settings.
+
+use chat_core::{LogStore, store::Outcome};
+use chat_store_sql::SqlStore;
+use futures::{FutureExt, future::join_all};
+
+use crate::{
+    common::{Place, until},
+    room::{append, create, log, seq, share, text},
+};
+
+on_both!(
+    a_caller_who_leaves_holds_nobody_up,
+    a_connection_that_was_cut_is_replaced,
+    names_and_texts_of_any_character_are_kept,
+);
+
+/// Counts the transactions that this place's connections have open.
+fn open_transactions(place: &Place) -> String {
+    let name = place.name();
+    if place.is_postgres() {
+        format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state LIKE 'idle in transaction%'"
+        )
+    } else {
+        format!(
+            "SELECT count(*) FROM information_schema.innodb_trx AS t
+             JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id WHERE p.db = '{name}'"
+        )
+    }
+}
+
+/// Opens a store whose connections the server knows by the place's name.
+async fn open(place: &Place) -> SqlStore {
+    let named =
+        if place.is_postgres() { place.url_with(&format!("application_name={}", place.name())) } else { place.url() };
+    SqlStore::open(&named).await.unwrap()
+}
+
+async fn a_caller_who_leaves_holds_nobody_up(place: Place) {
+    let store = open(&place).await;
+    create(&store).await;
+    let mut left = Vec::new();
+    for polls in 0..100 {
+        let new = text(&polls.to_string());
+        let batch = share([new.clone()]);
+        let mut call = store.append(&batch);
+        for _ in 0..polls % 7 {
+            if (&mut call).now_or_never().is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        left.push(new);
+    }
+    // Reads are left, too, while a connection waits for their answer.
+    for polls in 0..50 {
+        let mut read = store.read(crate::room::tea(), chat_core::Seq::ZERO, 100);
+        for _ in 0..polls % 5 {
+            if (&mut read).now_or_never().is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    // Whether each was stored is not known, but asking again settles it, once.
+    let settled = join_all(left.iter().map(|new| append(&store, [new.clone()]))).await.concat();
+    assert!(settled.iter().all(|outcome| matches!(outcome, Outcome::Stored(_) | Outcome::Duplicate(..))));
+    let mut stored = log(&store).await;
+    stored.sort_by_key(|text| text.parse::<u32>().unwrap());
+    assert_eq!(stored, (0..100).map(|polls| polls.to_string()).collect::<Vec<_>>());
+    until(&mut place.other().await, &open_transactions(&place), 0).await;
+}
+
+async fn a_connection_that_was_cut_is_replaced(place: Place) {
+    let store = open(&place).await;
+    create(&store).await;
+    let mut other = place.other().await;
+    let name = place.name();
+    for round in 2..5 {
+        if place.is_postgres() {
+            let cut = format!(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = '{name}'"
+            );
+            assert!(other.number(&cut).await > 0);
+        } else {
+            let mine = other.number("SELECT CAST(CONNECTION_ID() AS SIGNED)").await;
+            let theirs = format!("FROM information_schema.processlist WHERE db = '{name}' AND id <> {mine}");
+            let count = other.number(&format!("SELECT count(*) {theirs}")).await;
+            assert!(count > 0);
+            for _ in 0..count {
+                let next = other.number(&format!("SELECT CAST(max(id) AS SIGNED) {theirs}")).await;
+                other.run(&format!("KILL {next}")).await;
+                until(&mut other, &format!("SELECT count(*) {theirs} AND id = {next}"), 0).await;
+            }
+        }
+        // Each connection that was lying ready may fail once, with an error that may be tried again.
+        let new = text("again");
+        let stored = loop {
+            match store.append(&share([new.clone()])).await {
+                Ok(outcomes) => break outcomes.concat(),
+                Err(error) => assert!(error.is_transient(), "{error:?}"),
+            }
+        };
+        assert_eq!(stored, [Outcome::Stored(seq(round))]);
+    }
+}
+
+async fn names_and_texts_of_any_character_are_kept(place: Place) {
+    let store = open(&place).await;
+    create(&store).await;
+    let written = ["\u{1f375}\u{1f468}\u{200d}\u{1f469}", "trailing  ", "'\"\\`;--", "a\0b", "\u{10ffff}"];
+    for text_of in written {
+        let mut new = text(text_of);
+        new.name = text_of.into();
+        append(&store, [new]).await;
+        let read = store.read(crate::room::tea(), chat_core::Seq::ZERO, 100).await.unwrap();
+        let last = read.last().unwrap();
+        assert_eq!(last.body.text(), Some(text_of));
+        assert_eq!(*last.name, *text_of.replace('\0', "\u{fffd}"), "no zero is kept in a display name");
+    }
+}
+
+mod postgres_only {
+    use super::{Place, SqlStore, append, create, join_all, log, text};
+
+    /// An append that was handed a connection inside somebody's transaction would be answered as stored before it is.
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    async fn inside_an_open_transaction_the_procedure_stores_nothing() {
+        let place = Place::postgres().await;
+        let store = place.open().await;
+        create(&store).await;
+        let mut other = place.other().await;
+        let room = crate::room::tea().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let bytes = |hex: &str| format!("ARRAY['\\x{hex}']::bytea[]");
+        let call = format!(
+            "CALL chat_append({}, ARRAY[0]::bigint[], {id}, {id}, ARRAY[1]::bigint[], ARRAY['ann'], ARRAY['Ann'], {id},
+                              ARRAY[1]::smallint[], ARRAY['{{\"kind\":\"text\",\"text\":\"hi\"}}'], ARRAY[1]::bigint[],
+                              ARRAY[1]::bigint[], NULL, NULL, NULL)",
+            bytes(&room),
+            id = bytes(&"01".repeat(16)),
+        );
+        other.run("BEGIN").await;
+        assert_eq!(other.try_run(&call).await, Err("2D000".to_owned()), "it cannot commit");
+        other.run("COMMIT").await; // of what failed
+        assert_eq!(log(&store).await, Vec::<String>::new());
+        other.run(&call).await;
+        assert_eq!(log(&store).await, ["hi"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    async fn another_isolation_by_default_changes_nothing() {
+        let place = Place::postgres().await;
+        let url = place.url_with("options=-c%20default_transaction_isolation%3Dserializable");
+        let nodes = [SqlStore::open(&url).await.unwrap(), SqlStore::open(&url).await.unwrap()];
+        create(&nodes[0]).await;
+        let write = async |n: usize| {
+            for _ in 0..10 {
+                append(&nodes[n % 2], [text("hello")]).await;
+            }
+        };
+        join_all((0..8).map(write)).await;
+        assert_eq!(log(&nodes[0]).await.len(), 80);
+    }
+}
