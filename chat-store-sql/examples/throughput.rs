@@ -26,7 +26,9 @@ const LASTS: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() {
-    println!("| database | what | chat-store-sql /s | raw /s | raw ÷ ours | our CPU µs | raw CPU µs |\n|---|---|---|---|---|---|---|");
+    println!(
+        "| database | what | chat-store-sql /s | raw /s | raw ÷ ours | our CPU µs | raw CPU µs |\n|---|---|---|---|---|---|---|"
+    );
     for url in std::env::args().skip(1) {
         measure(&url).await;
     }
@@ -114,7 +116,8 @@ impl Ours {
         let rooms: Vec<_> = (0..ROOMS).map(|room| RoomId::named(&format!("bench {room}"))).collect();
         for namespace in ["bench_", "raw_"] {
             let store = SqlStore::connect(SqlConfig::new(url).namespace(namespace)).await.expect("the database opens");
-            let create = |room: &RoomId| share(*room, vec![entry(Body::Room(RoomChange::Created(RoomSpec::public("r"))))]);
+            let create =
+                |room: &RoomId| share(*room, vec![entry(Body::Room(RoomChange::Created(RoomSpec::public("r"))))]);
             let creations: Vec<_> = rooms.iter().map(create).collect();
             for batch in creations.chunks(100) {
                 store.append(batch).await.expect("rooms are made");
@@ -188,7 +191,9 @@ impl Raw {
 
     fn room(&self, turn: &mut usize) -> i64 {
         match self {
-            Self::Sqlite(_, rooms) | Self::Postgres(_, rooms) | Self::MySql(_, rooms) => rooms[next(turn) % rooms.len()],
+            Self::Sqlite(_, rooms) | Self::Postgres(_, rooms) | Self::MySql(_, rooms) => {
+                rooms[next(turn) % rooms.len()]
+            }
         }
     }
 
@@ -207,7 +212,8 @@ impl Raw {
         rooms.sort_unstable();
         let list = rooms.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         self.run(begin.to_owned()).await;
-        let heads = self.pairs(format!("SELECT num, head FROM raw_rooms WHERE num IN ({list}) ORDER BY num{lock}")).await;
+        let heads =
+            self.pairs(format!("SELECT num, head FROM raw_rooms WHERE num IN ({list}) ORDER BY num{lock}")).await;
         let (key, body) = (if matches!(self, Self::MySql(..)) { "`key`" } else { "key" }, body().encode());
         let rows = heads.iter().map(|(room, head)| {
             let id = self.bytes(Key::generate());
@@ -230,8 +236,7 @@ impl Raw {
         let sql = "SELECT e.seq, e.body, u.name FROM raw_entries AS e JOIN raw_users AS u ON u.num = e.author
                    WHERE e.message = 1 AND e.room = ";
         let sql = format!("{sql}{room} ORDER BY e.seq DESC LIMIT 50");
-        let rows: Vec<(i64, String, Option<String>)> =
-            on!(self, connection => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(connection).await.unwrap());
+        let rows: Vec<(i64, String, Option<String>)> = on!(self, connection => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(connection).await.unwrap());
         assert!(rows.len() >= 2);
     }
 }

@@ -45,6 +45,7 @@ mod log;
 mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -53,10 +54,12 @@ mod project;
 mod read;
 mod rooms;
 mod row;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statements;
+#[cfg(feature = "postgres")]
 mod url;
 mod work;
 
