@@ -12,6 +12,7 @@ import os
 import random
 import secrets
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,7 +27,7 @@ PROTOCOL = "chat.v1.json"
 SENDS_UNDER_WAY = 16
 RETRYABLE = {"retry", "behind", "rate_limited", "draining"}
 FINAL_CLOSE_CODES = {1000, 1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4020}
-CUT = {"type": "error", "name": "retry", "message": "there is no connection", "retryable": True}
+CUT = {"type": "error", "name": "retry", "message": "the connection was cut", "retryable": True}
 
 
 class Ended(Exception):
@@ -75,6 +76,7 @@ class Chat:
         self.questions = {}  # futures by ref
         self.refs = itertools.count(1)
         self.outbox = self.greeted_at = self.closing = None  # of the connection that is up
+        self.online = asyncio.Event()
         self.tasks = set()
 
     def send(self, body, **where):
@@ -90,9 +92,8 @@ class Chat:
         self._say({"type": "signal", "room": room, "signal": signal, **fields})
 
     async def ask(self, type, **fields):
-        """Asks once and returns the answer, which may be an `error`."""
-        if not self.outbox:
-            return CUT
+        """Asks once, when there is a connection, and returns the answer, which may be an `error`."""
+        await self.online.wait()
         ref, answer = next(self.refs), asyncio.get_running_loop().create_future()
         self.questions[ref] = answer
         self._say({"type": type, "ref": ref, **fields})
@@ -156,6 +157,7 @@ class Chat:
 
     def _forget_connection(self):
         self.outbox = self.greeted_at = None
+        self.online.clear()
         for answer in self.questions.values():
             answer.cancelled() or answer.set_result(CUT)
         self.questions.clear()
@@ -227,6 +229,7 @@ class Chat:
             self.closing = {"reconnect": False, "reason": f"{welcome['user']} is logged in, not {self.user}"}
         elif not self.greeted_at:  # not an answer to `refresh`
             self.user, self.greeted_at = welcome["user"], time.monotonic()
+            self.online.set()
             self._send_drafts()
 
     def _move_cursor(self, room, seq, id):
@@ -364,61 +367,64 @@ class Login:
 
 
 class Terminal:
-    """Lines of the terminal. `@bob` and `#Lunch` say whom the lines after them are for."""
+    """Says lines to whom a line before, `@USER` or `#ROOM`, has named."""
 
     def __init__(self, url, user, password):
         server = url.rstrip("/")
         self.chat = Chat(f"ws{server.removeprefix('http')}/chat/ws", Login(server, user, password), self.show)
-        self.where = {}
+        self.place = None
 
     def show(self, event):
         match event:
-            case {"type": "entry", "name": name, "body": {"kind": kind, "text": text}} if kind != "edit":
+            case {"name": name, "body": {"kind": "text", "text": text}}:
                 print(f"{name}: {text}")
-            case {"type": "signal", "kind": "whisper", "text": text}:
+            case {"kind": "whisper", "text": text}:
                 print(f"({text})")
             case {"type": "gap" | "missing", "from": first, "to": last}:
                 print(f"-- {event['type']}: {first} to {last} --")
+            case {"type": "error", "message": message}:
+                print(f"-- {message} --")
 
     async def obey(self, line):
         if line.startswith("@"):
-            self.where = {"to": line[1:]}
+            self.place = {"to": line[1:]}
         elif line.startswith("#"):
-            await self.enter(line[1:])
-        elif not self.where:
-            print("-- first say to whom: @USER or #ROOM --")
+            self.place = {"room": await self.enter(line[1:])}
+            history = await self.chat.ask("history", **self.place)
+            for entry in history.get("entries", [history]):
+                self.show(entry)
+        elif self.place:
+            answer = self.chat.send({"kind": "text", "text": line}, **self.place)
+            answer.add_done_callback(lambda answer: self.show(answer.result()))
         else:
-            self.chat.send({"kind": "text", "text": line}, **self.where).add_done_callback(self.show_error)
+            print("-- first say to whom: @USER or #ROOM --")
 
     async def enter(self, title):
-        """Goes to a room of one's own, else joins the public one of this title, else creates it."""
+        """Goes to the room of this title: one's own, else one that is public, else a new one."""
         for which in ("mine", "public"):
-            answer = await self.chat.ask("rooms", which=which, limit=200)
-            if room := next((room["room"] for room in answer.get("rooms", ()) if room.get("title") == title), None):
-                if which == "public":
-                    await self.chat.send({"kind": "member", "change": "join", "user": self.chat.user}, room=room)
-                break
-        else:
-            room = (await self.chat.create(title=title, visibility="public"))["room"]
-        self.where = {"room": room}
-        for entry in (await self.chat.ask("history", room=room)).get("entries", ()):
-            self.show(entry | {"type": "entry"})
-
-    def show_error(self, answer):
-        if answer.result()["type"] == "error":
-            print(f"-- {answer.result()['message']} --")
+            rooms = (await self.chat.ask("rooms", which=which, limit=200)).get("rooms", ())
+            if room := next((room["room"] for room in rooms if room.get("title") == title), None):
+                join = {"kind": "member", "change": "join", "user": self.chat.user}
+                return room if which == "mine" else (await self.chat.send(join, room=room)).get("room")
+        return (await self.chat.create(title=title, visibility="public")).get("room")
 
     async def run(self):
-        reading = asyncio.create_task(self.read())
-        running = asyncio.create_task(self.chat.run())
-        done, _ = await asyncio.wait({reading, running}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        tasks = {asyncio.create_task(self.chat.run()), asyncio.create_task(self.read())}
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done.pop().result()
 
     async def read(self):
-        while line := await asyncio.to_thread(sys.stdin.readline):
+        lines, loop = asyncio.Queue(), asyncio.get_running_loop()
+
+        def read_lines():
+            for line in itertools.chain(sys.stdin, [None]):
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+
+        threading.Thread(target=read_lines, daemon=True).start()
+        while line := await lines.get():
             if line.strip():
                 await self.obey(line.strip())
+        await asyncio.gather(*(draft.answer for draft in self.chat.unsent))
 
 
 def main():
