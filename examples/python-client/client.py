@@ -132,9 +132,10 @@ class Chat:
             closing = self.closing or {"reconnect": code not in FINAL_CLOSE_CODES, "reason": socket.close_reason}
             closing.setdefault("code", code)
         except InvalidStatus as refused:
-            error = parse(refused.response.body)
-            closing = {"reconnect": error.get("retryable", refused.response.status_code >= 429), "code": None,
-                       "reason": error.get("message", str(refused))}
+            answer, error = refused.response, parse(refused.response.body)
+            closing = {"reconnect": error.get("retryable", answer.status_code >= 429), "code": None,
+                       "reason": error.get("message", str(refused)),
+                       "retry_after_ms": 1000 * int(answer.headers.get("Retry-After", 0))}
         except (OSError, WebSocketException) as trouble:
             closing = {"reconnect": True, "code": None, "reason": str(trouble)}
         held = time.monotonic() - self.greeted_at if self.greeted_at else 0
