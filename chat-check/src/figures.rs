@@ -43,6 +43,8 @@ pub struct Figures {
     pub drain: Times,
     /// Drafts acknowledged in a second, over all.
     pub rate: u64,
+    /// The most connections that were opened in one second.
+    pub rush: u64,
 }
 
 impl Figures {
@@ -58,6 +60,7 @@ impl Figures {
         }
         let begin = history.iter().find(|record| matches!(record.event, Event::Open(_))).map_or(0, |record| record.t);
         let seconds = history.last().map_or(0, |record| record.t - begin) / 1_000_000;
+        figures.rush = pass.opened.into_values().max().unwrap_or_default();
         figures.rate = figures.ack.count() as u64 / seconds.max(1);
         figures
     }
@@ -76,6 +79,8 @@ struct Pass<'h> {
     /// Where each client stands, by client and room.
     places: HashMap<&'h Name, HashMap<&'h Name, u64>>,
     hung_up: HashMap<&'h Name, u64>,
+    /// Connections opened, by second.
+    opened: HashMap<u64, u64>,
     resuming: HashMap<&'h Name, Resuming<'h>>,
 }
 
@@ -108,7 +113,10 @@ impl<'h> Pass<'h> {
                 }
                 self.stands(&it.c, &it.room, it.seq, *t, figures);
             }
-            Event::Open(it) => self.comes_back(&it.c, *t),
+            Event::Open(it) => {
+                *self.opened.entry(t / 1_000_000).or_default() += 1;
+                self.comes_back(&it.c, *t);
+            }
             Event::Hangup(it) => drop(self.hung_up.insert(&it.c, *t)),
             Event::Fault(it) if &*it.kind == "kill" => figures.restart.0.push(it.stop - it.start),
             Event::Exit(it) => figures.drain.0.push(it.took_ms * 1_000),
@@ -151,7 +159,7 @@ impl<'h> Pass<'h> {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "acknowledged {} drafts a second", self.rate)?;
+        write!(f, "acknowledged {} drafts a second; at most {} connections opened in one", self.rate, self.rush)?;
         let lists = [
             ("send to ack", &self.ack),
             ("send to delivery", &self.delivery),
@@ -211,6 +219,8 @@ fn plot(f: &mut fmt::Formatter<'_>, title: &str, times: &Times) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

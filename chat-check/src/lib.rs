@@ -6,7 +6,7 @@
 //! | [`checker`] | which promises that breaks, and the lines that show it |
 //! | [`figures`] | how long things took |
 //! | [`proxy`] | a TCP proxy that breaks connections |
-//! | [`run`] | a server that is broken while clients talk |
+//! | `run` | a server that is broken while clients talk; feature `run`, which is on |
 //!
 //! The promises, how each is tested and how to read a witness: `docs/reliability.md`.
 
@@ -14,4 +14,5 @@ pub mod checker;
 pub mod figures;
 pub mod history;
 pub mod proxy;
+#[cfg(feature = "run")]
 pub mod run;

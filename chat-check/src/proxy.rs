@@ -262,7 +262,7 @@ impl Pump {
             let way = self.way(); // it may have changed while nothing came
             silent |= way == Way::Swallow;
             if let Way::Bandwidth(rate) = way {
-                sleep(Duration::from_secs(1).mul_f64(count as f64 / f64::from(rate.max(1)))).await;
+                sleep(Duration::from_secs(1) / rate.max(1) * u32::try_from(count).unwrap_or(u32::MAX)).await;
             }
             let delay = if let Way::Delay(delay) = way { delay } else { Duration::ZERO };
             if !silent && queue.send((Instant::now() + delay, buffer[..count].to_vec())).await.is_err() {

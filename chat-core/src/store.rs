@@ -268,6 +268,8 @@ pub trait RoomStore: Send + Sync {
     /// # Behavior
     /// * `projecting_twice_changes_nothing`: what the projection holds already is passed over.
     /// * `projecting_needs_no_log`: rooms and members follow from the entries alone.
+    /// * `state_follows_from_the_log`: a state that was read at any time, with the entries since folded into it, is the
+    ///   state that is read afterwards.
     async fn project(&self, entries: &[Entry]) -> Result<(), StoreError>;
 }
 

@@ -11,14 +11,15 @@ use chat_core::{
     conformance::faulty::{Call, FaultyStore, StoreFault},
     memory::MemoryStore,
     model::React,
+    protocol::Target,
 };
 use common::{Client, Stream, human, join, leave, limits, user};
 use parking_lot::Mutex;
 use serde_json::json;
 
-/// Does something to the reads of one room.
+/// Does something to the calls about one room.
 #[derive(Default)]
-struct Reads(Mutex<Option<(RoomId, Harm)>>);
+struct Harmed(Mutex<Option<(RoomId, Harm)>>);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Harm {
@@ -28,9 +29,11 @@ enum Harm {
     FailSingles,
     /// Pages come late.
     DelayPages,
+    /// Nothing can be appended.
+    FailAppends,
 }
 
-impl Reads {
+impl Harmed {
     fn harm(&self, room: RoomId, harm: Harm) {
         *self.0.lock() = Some((room, harm));
     }
@@ -41,24 +44,33 @@ impl Reads {
 }
 
 #[async_trait]
-impl StoreFault for Reads {
+impl StoreFault for Harmed {
     async fn before(&self, call: &mut Call) -> Result<(), StoreError> {
         let harm = *self.0.lock();
-        let (Call::Read { room, limit, .. }, Some((harmed, harm))) = (call, harm) else { return Ok(()) };
-        if *room != harmed || (*limit == 1) != (harm == Harm::FailSingles) {
-            return Ok(());
+        let harm = harm.and_then(|(harmed, harm)| match call {
+            Call::Read { room, limit: 1, .. } if *room == harmed => {
+                Some(harm).filter(|harm| *harm == Harm::FailSingles)
+            }
+            Call::Read { room, .. } if *room == harmed => {
+                Some(harm).filter(|harm| [Harm::FailPages, Harm::DelayPages].contains(harm))
+            }
+            Call::Append(_) => Some(harm).filter(|harm| *harm == Harm::FailAppends),
+            _ => None,
+        });
+        match harm {
+            None => Ok(()),
+            Some(Harm::DelayPages) => {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                Ok(())
+            }
+            Some(_) => Err(StoreError::new(StoreErrorKind::Unavailable, "the store is not there")),
         }
-        if harm == Harm::DelayPages {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            return Ok(());
-        }
-        Err(StoreError::new(StoreErrorKind::Unavailable, "the store is not there"))
     }
 }
 
 /// A node over a store that can be harmed, and another over the same store that cannot.
 struct Pair {
-    store: Arc<FaultyStore<Arc<MemoryStore>, Reads>>,
+    store: Arc<FaultyStore<Arc<MemoryStore>, Harmed>>,
     harmed: Engine,
     sound: Engine,
 }
@@ -66,7 +78,7 @@ struct Pair {
 impl Pair {
     async fn start() -> Self {
         let memory = Arc::new(MemoryStore::new());
-        let store = Arc::new(FaultyStore::new(memory.clone(), Reads::default()));
+        let store = Arc::new(FaultyStore::new(memory.clone(), Harmed::default()));
         let mut few = limits();
         few.ring_entries = 4;
         let harmed = Engine::builder().limits(few).store(store.clone()).build().await.unwrap();
@@ -156,4 +168,23 @@ async fn the_retry_of_what_was_trimmed_is_too_old_even_if_the_rules_refuse_it_no
     room.post(Draft::text("last")).await.unwrap();
     pair.store.trim(room.id(), Seq::new(22).unwrap()).await.unwrap();
     assert_eq!(room.post(reaction).await.unwrap_err().code, Code::TooOld);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_for_good_is_not_stored_by_an_earlier_try_that_was_stuck_elsewhere() {
+    let pair = Pair::start().await;
+    let room = pair.room().await;
+    let target = Target::Room(room.id());
+    let draft = Draft::text("may I?");
+    pair.store.fault().harm(room.id(), Harm::FailAppends);
+    let stuck = pair.harmed.hub(human("bob")).post_to(target.clone(), draft.clone()).await;
+    assert_eq!(stuck.unwrap_err().code, Code::Retry);
+    room.post(leave("bob")).await.unwrap();
+    let refused = pair.sound.hub(human("bob")).post_to(target, draft).await;
+    assert_eq!(refused.unwrap_err().code, Code::Denied);
+    room.post(join("bob")).await.unwrap();
+    pair.store.fault().heal();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let log = pair.store.read(room.id(), Seq::ZERO, 100).await.unwrap();
+    assert_eq!(log.iter().filter(|entry| entry.body.text() == Some("may I?")).count(), 0);
 }

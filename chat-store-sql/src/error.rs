@@ -14,6 +14,7 @@ pub(crate) fn unreadable(what: &str) -> StoreError {
 }
 
 /// Tells whether somebody else was in the way, so that the same may succeed a moment later.
+#[cfg(feature = "sqlite")]
 pub(crate) fn is_contended(error: &Error) -> bool {
     kind(error) == StoreErrorKind::Contended
 }

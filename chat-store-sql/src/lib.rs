@@ -6,6 +6,8 @@
 //! |---|---|---|
 //! | `sqlite:chat.db`, `sqlite:///var/lib/chat.db` | a file, for one or more processes of one host | `sqlite` (default) |
 //! | `sqlite::memory:` | gone when the store is dropped; for tests | `sqlite` (default) |
+//! | `postgres://user:password@host:port/database?schema=chat` | PostgreSQL 14 or newer; without `schema`, the role's own | `postgres` |
+//! | `mysql://user:password@host:port/database`, `mariadb://…` | MariaDB 10.6 or newer, or MySQL 8 | `mysql` |
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -15,12 +17,19 @@
 //! # Ok::<(), chat_core::StoreError>(()) }).unwrap();
 //! ```
 //!
+//! The other parameters of a URL are the driver's (sqlx), such as `sslmode=verify-full`, which needs the feature `tls`.
+//! A server whose settings may lose what it has committed is [refused](SqlConfig::accept_unsafe).
+//!
 //! All tables begin with a [prefix](SqlConfig::namespace), so that the database may be the host's own. The schema is
 //! made and brought up to date when the store is opened, or by hand with what [`SqlStore::migrations`] prints.
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect, which has a folder of its own.
+//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect. What a store does is written once
+//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read. A dialect has a folder of its own with
+//! what is left: `sql.rs` (the statements it says in its own way), `open.rs` (connecting, settings, schema), and how it writes.
+//! SQLite has one writer (`sqlite/writer.rs`); servers lend connections that only come back in good order (`server.rs`,
+//! `pool.rs`), and PostgreSQL appends messages by a procedure (`postgres/append.rs`).
 
 mod append;
 mod backend;
@@ -36,6 +45,7 @@ mod log;
 mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -44,10 +54,12 @@ mod project;
 mod read;
 mod rooms;
 mod row;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statements;
+#[cfg(feature = "postgres")]
 mod url;
 mod work;
 

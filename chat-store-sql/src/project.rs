@@ -45,17 +45,24 @@ const BLANK_EDITS: &str = "
 /// Makes sure that the people and rooms exist which the entries are about.
 pub(crate) async fn prepare<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
     let mut people: BTreeMap<UserId, Option<&str>> = BTreeMap::new();
+    let mut creations = BTreeMap::new();
     for entry in entries {
         for change in changes(entry) {
             match change {
                 Change::Join(member) => {
                     people.entry(member.user).or_default();
                 }
-                Change::Create(record) => create(db, entry, &record).await?,
+                Change::Create(record) => {
+                    creations.insert(entry.room, (entry, record));
+                }
                 _ => {}
             }
         }
         people.insert(entry.author.clone(), Some(&entry.name));
+    }
+    // Both in an order, so that two who make the same rooms or meet the same people never wait in a circle.
+    for (entry, record) in creations.values() {
+        create(db, entry, record).await?;
     }
     see(db, &people).await
 }

@@ -228,3 +228,17 @@ from_row!(MemberRow, row => Self {
     role: row.try_get("role")?,
     since: row.try_get("since")?,
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_corrupt_column_does_not_repeat_it() {
+        for corrupt in [r#"{"body":{"kind":"text","text":"a"},"folded":"a secret"}"#, "a secret", ""] {
+            let Err(error) = json::<Shown>(corrupt) else { panic!("{corrupt:?} was read") };
+            assert_eq!(error.to_string(), "read a stored JSON column: the store holds something unreadable");
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+}

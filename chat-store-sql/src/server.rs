@@ -18,6 +18,9 @@ use crate::{
 /// How long a call may take beyond its wait for locks: 5 s. Ends the wait for a server that hangs.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long to wait before a work that gave way is done again: 5 ms, about as long as a commit takes.
+const AGAIN_AFTER: Duration = Duration::from_millis(5);
+
 /// Is a dialect that is spoken with a server.
 pub(crate) trait Server: Send + Sync + 'static {
     type Connection: Connection + sqlx::Connection;
@@ -70,7 +73,9 @@ impl<S: Server> Shared<S> {
         let began = Instant::now();
         loop {
             match self.attempt(work.clone()).await {
-                Err(error) if error.kind() == StoreErrorKind::Contended && began.elapsed() < self.busy_timeout => {}
+                Err(error) if error.kind() == StoreErrorKind::Contended && began.elapsed() < self.busy_timeout => {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
                 done => return done,
             }
         }

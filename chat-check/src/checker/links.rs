@@ -12,7 +12,7 @@ const READ_WITHIN_US: u64 = 1_000_000;
 /// Is what a history says of connections.
 #[derive(Debug, Default)]
 pub(super) struct Links<'h> {
-    links: BTreeMap<u64, Link<'h>>,
+    by_number: BTreeMap<u64, Link<'h>>,
     keys: HashMap<(u64, u64), &'h Asked>,
     exits: Vec<At>,
     /// From when to when servers were stopping.
@@ -51,7 +51,7 @@ impl<'h> Links<'h> {
     }
 
     fn link(&mut self, link: u64, c: &'h str) -> &mut Link<'h> {
-        let link = self.links.entry(link).or_default();
+        let link = self.by_number.entry(link).or_default();
         link.c = c;
         link
     }
@@ -70,7 +70,7 @@ impl<'h> Links<'h> {
                 findings.add(P11, &[*at], what);
             }
         }
-        for link in self.links.values() {
+        for link in self.by_number.values() {
             link.judge(history, findings, &self.drains);
         }
     }

@@ -17,7 +17,9 @@ impl<'h> Members<'h> {
         for change in changes {
             users.entry(&*change.user).or_default().push((change.seq, change.change));
         }
-        users.values_mut().for_each(|changes| changes.sort_by_key(|(seq, _)| *seq));
+        for changes in users.values_mut() {
+            changes.sort_by_key(|(seq, _)| *seq);
+        }
         Self(users)
     }
 

@@ -128,8 +128,8 @@ impl<'h> Judge<'_, 'h> {
         if first != id {
             self.findings.add(P4, &[first_at, at], format!("{seq} is {first} to one and {id} to another"));
         }
-        let same = |row: &&&Row| &*row.id == id && content.is_none_or(|content| content == (&*row.key, &*row.hash));
-        if seq > self.room.trimmed() && self.rows.get(&seq).filter(same).is_none() {
+        let same = |row: &&Row| &*row.id == id && content.is_none_or(|content| content == (&*row.key, &*row.hash));
+        if seq > self.room.trimmed() && !self.rows.get(&seq).is_some_and(same) {
             let lines: Vec<_> = self.room.last.map(|(at, _)| at).into_iter().chain([at]).collect();
             self.findings.add(P6, &lines, format!("{id} was delivered at {seq} and is not stored like that"));
         }

@@ -95,7 +95,12 @@ pub(super) fn of(record: &Record) -> Option<&str> {
         Event::Member(it) => &it.room,
         Event::Read(it) => &it.room,
         Event::Final(it) => &it.room,
-        Event::Asked(_) | Event::Answered(_) | Event::Open(_) | Event::Close(_) | Event::Hangup(_) => return None,
-        Event::Fault(_) | Event::Exit(_) => return None,
+        Event::Asked(_)
+        | Event::Answered(_)
+        | Event::Open(_)
+        | Event::Close(_)
+        | Event::Hangup(_)
+        | Event::Fault(_)
+        | Event::Exit(_) => return None,
     })
 }

@@ -72,7 +72,7 @@ fn acks_are_stored(room: &Room<'_>, findings: &mut Findings) {
                 && row.key == ack.key
                 && sent.is_none_or(|(_, sent)| sent.user == row.user && sent.hash == row.hash)
         };
-        if ack.seq > room.trimmed() && rows.get(&ack.seq).filter(|row| same(row)).is_none() {
+        if ack.seq > room.trimmed() && !rows.get(&ack.seq).is_some_and(same) {
             let lines: Vec<_> = sent.map(|(at, _)| *at).into_iter().chain([*at]).collect();
             let what = format!(
                 "{} was acknowledged at {}, where the log has {}",

@@ -54,12 +54,12 @@ impl Summary {
                 Event::Nack(_) => summary.nacked += 1,
                 Event::Retry(_) => summary.retries += 1,
                 Event::Answered(it) if is_retryable(&it.code) => summary.retries += 1,
-                Event::Info(_) => summary.unknown += 1,
                 Event::Recv(_) => summary.delivered += 1,
                 Event::Fault(it) => *summary.faults.entry(it.kind.to_string()).or_default() += 1,
                 _ => {}
             }
         }
+        summary.unknown = summary.sent.saturating_sub(summary.acked + summary.nacked);
         summary
     }
 

@@ -122,13 +122,13 @@ pub(super) async fn keep_door(
     mut chance: Chance,
     mut stop: watch::Receiver<()>,
 ) {
-    let change = |user: &UserId, change| client.hub.draft(Body::Member(MemberChange { user: user.clone(), change }));
+    let turn = |user: &UserId, change| client.hub.draft(Body::Member(MemberChange { user: user.clone(), change }));
     while !stop.has_changed().unwrap_or(true) {
         let guest = chance.one_of(&guests);
-        client.post(room.clone(), change(guest, Membership::Leave)).await;
+        client.post(room.clone(), turn(guest, Membership::Leave)).await;
         let away = Duration::from_millis(chance.within(50..500));
         let _ = timeout(away, stop.changed()).await;
-        client.post(room.clone(), change(guest, Membership::Join)).await;
+        client.post(room.clone(), turn(guest, Membership::Join)).await;
         let _ = timeout(Duration::from_millis(chance.within(50..500)), stop.changed()).await;
     }
 }

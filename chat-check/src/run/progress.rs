@@ -29,7 +29,7 @@ impl Progress {
         if self.terminal {
             let end = if round == rounds { "\n" } else { "" };
             let _ = write!(out, "\r{line}\x1b[K{end}").and_then(|()| out.flush());
-        } else if round % (rounds / 10).max(1) == 0 || round == rounds {
+        } else if round.is_multiple_of((rounds / 10).max(1)) || round == rounds {
             let _ = writeln!(out, "{line}");
         }
     }

@@ -58,7 +58,7 @@ impl Tap {
 /// Is one connection.
 struct Link {
     tap: Arc<Tap>,
-    link: u64,
+    number: u64,
     requests: Frames,
     answers: Frames,
     /// Sends that were not answered.
@@ -87,18 +87,18 @@ impl Link {
         tap.began_ms.store(now.as_millis().try_into().unwrap_or(i64::MAX), Relaxed);
         tap.recorder.add(Event::Open(Opened { c: tap.c.clone(), link }));
         let (requests, answers, waiting) = Default::default();
-        Self { tap, link, requests, answers, waiting, greeted: false }
+        Self { tap, number: link, requests, answers, waiting, greeted: false }
     }
 
     fn request(&mut self, frame: Frame) {
         if let ("send", Some(r), Some(room), Some(key)) = (&*frame.r#type, frame.r#ref, frame.room, frame.key) {
             self.waiting.insert(r);
-            self.tap.recorder.add(Event::Asked(Asked { c: self.tap.c.clone(), link: self.link, r, room, key }));
+            self.tap.recorder.add(Event::Asked(Asked { c: self.tap.c.clone(), link: self.number, r, room, key }));
         }
     }
 
     fn answer(&mut self, frame: Frame) {
-        let (c, link) = (self.tap.c.clone(), self.link);
+        let (c, link) = (self.tap.c.clone(), self.number);
         match (&*frame.r#type, frame.r#ref) {
             ("welcome", _) => self.greeted = true,
             ("ack" | "accepted" | "error", Some(r)) if self.waiting.remove(&r) => {
@@ -154,7 +154,7 @@ impl Watch for Link {
     fn hung_up(&mut self) {
         // Who was not greeted has asked for nothing that could be lost.
         if self.greeted {
-            self.tap.recorder.add(Event::Hangup(HungUp { c: self.tap.c.clone(), link: self.link }));
+            self.tap.recorder.add(Event::Hangup(HungUp { c: self.tap.c.clone(), link: self.number }));
         }
     }
 }

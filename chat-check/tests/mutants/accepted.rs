@@ -1,6 +1,9 @@
 //! What keeps all promises is accepted, however strange it looks.
 
-use chat_check::history::Change;
+use chat_check::{
+    checker::check,
+    history::{Change, Event},
+};
 
 use crate::{
     accepts,
@@ -134,4 +137,13 @@ fn a_server_may_take_all_of_its_grace() {
     remove(&mut events, &exit(Some(0), 300));
     events.push(exit(Some(0), 15_000));
     accepts(events);
+}
+
+#[test]
+fn the_history_on_the_page_is_accepted() {
+    let page = include_str!("../../../docs/reliability.md");
+    let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let history = chat_check::history::read(example.as_bytes()).unwrap();
+    assert!(history.len() > 5 && history.iter().any(|record| matches!(record.event, Event::Final(_))));
+    assert!(check(&history).is_clean(), "{:?}", check(&history).violations);
 }

@@ -27,6 +27,8 @@ mod reads;
 mod recorder;
 mod relay;
 mod session;
+#[cfg(test)]
+mod splice;
 mod submission;
 
 use std::{

@@ -238,7 +238,10 @@ impl Recorder {
                     self.judge.forget(room);
                     submission.judgements += 1;
                     submission.draft = Draft { key: entry.key, body: entry.body };
-                    if submission.judgements < JUDGEMENTS_MAX {
+                    if submission.is_answered() {
+                        // Its sender was told to try again and may have been refused for good elsewhere since.
+                        drop(submission);
+                    } else if submission.judgements < JUDGEMENTS_MAX {
                         again.push(submission);
                     } else {
                         submission.refuse(Code::Retry);

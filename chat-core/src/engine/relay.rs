@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     broker::{Heard, Link, Topic},
-    fanout::{Chained, Standing},
-    model::{Entry, EntryId, NodeId, RoomId},
+    fanout::{Chained, LiveRoom, Standing},
+    model::{Entry, EntryId, NodeId, RoomId, Seq},
     protocol::Signal,
 };
 
@@ -227,7 +227,7 @@ impl Inner {
                         Standing::Behind
                     };
                     if standing == Standing::Behind && live.reached().await.is_some_and(|reached| reached < last) {
-                        if believed { self.wait_then_repair(live, last) } else { self.repair_or_log(&live).await }
+                        if believed { self.wait_then_repair(live, last) } else { self.look(live, last).await }
                     }
                 }
                 Hint::Answered { answered, .. } if sealed => self.answered_elsewhere(answered),
@@ -241,8 +241,25 @@ impl Inner {
         }
     }
 
+    /// Reads the log, which may go up to `last`. If it does not, the next look is after a moment: a flood of lies must not
+    /// become a flood of reads. What is announced meanwhile is found by that look.
+    async fn look(self: &Arc<Self>, live: Arc<LiveRoom>, last: Seq) {
+        if live.is_doubted() {
+            return;
+        }
+        self.repair_or_log(&live).await;
+        if live.reached().await.is_some_and(|reached| reached < last) && !live.doubt(true) {
+            let engine = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(engine.limits.reorder_wait).await;
+                live.doubt(false);
+                engine.repair_or_log(&live).await;
+            });
+        }
+    }
+
     /// Reads the log up to `last` unless hints close the gap in the time in which they usually do.
-    fn wait_then_repair(self: &Arc<Self>, live: Arc<crate::fanout::LiveRoom>, last: crate::model::Seq) {
+    fn wait_then_repair(self: &Arc<Self>, live: Arc<LiveRoom>, last: Seq) {
         let engine = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(engine.limits.reorder_wait).await;

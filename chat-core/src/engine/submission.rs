@@ -122,6 +122,11 @@ impl Submission {
         self.reply.send(Err(error.clone()));
     }
 
+    /// Tells whether the sender was answered already.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.reply.0.is_none()
+    }
+
     /// Tells whether an earlier draft of the same session to this room has to come again first.
     pub(crate) fn waits_behind(&self) -> Option<HubError> {
         self.place.as_ref().filter(|place| place.is_behind()).map(|_| Code::Behind.into())

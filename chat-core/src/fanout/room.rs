@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::Mutex;
@@ -31,6 +34,8 @@ pub(crate) struct LiveRoom {
     state: Mutex<State>,
     /// Held by the one task that reads the log for this room.
     repair: Mutex<()>,
+    /// The log did not hold what a hint had announced, and will be read again after a moment.
+    doubted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -107,7 +112,7 @@ pub(crate) struct Chained {
 
 impl LiveRoom {
     pub(super) fn new(id: RoomId, ring_entries: usize) -> Self {
-        Self { id, ring_entries, state: Mutex::default(), repair: Mutex::default() }
+        Self { id, ring_entries, state: Mutex::default(), repair: Mutex::default(), doubted: AtomicBool::new(false) }
     }
 
     pub(crate) fn id(&self) -> RoomId {
@@ -117,6 +122,15 @@ impl LiveRoom {
     /// Takes the right to read the log for this room; whoever waited finds that the work is done.
     pub(crate) async fn repairing(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.repair.lock().await
+    }
+
+    /// Notes whether hints for this room are doubted; returns whether they were.
+    pub(crate) fn doubt(&self, doubted: bool) -> bool {
+        self.doubted.swap(doubted, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Acquire)
     }
 
     /// Returns the last position that has passed.

@@ -59,6 +59,7 @@ mutants! { store, broken;
     a_read_mark_ends_at_the_head: KeepsTheLastMark,
     projecting_twice_changes_nothing: ProjectsAgain,
     projecting_needs_no_log: ProjectsNothing,
+    state_follows_from_the_log: LosesFolds,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -36,7 +36,11 @@ struct Facts {
     /// Where each draft was stored.
     keys: BTreeMap<(RoomId, UserId, Key), Seq>,
     acks: BTreeMap<(RoomId, UserId, Key), (Seq, chat_core::EntryId)>,
-    nacks: Vec<(RoomId, UserId, Key, String)>,
+    nacks: Vec<Nack>,
+    /// The drafts that each client waits for an answer to.
+    waiting: BTreeMap<usize, BTreeSet<Key>>,
+    /// The drafts with a try that went down with its connection, unanswered.
+    torn: BTreeSet<Key>,
     /// What each client sent to each room, in order.
     sent: BTreeMap<(usize, RoomId), Vec<Key>>,
     bodies: BTreeMap<(UserId, Key), String>,
@@ -48,6 +52,16 @@ struct Facts {
     /// What each client has of each room it follows.
     places: BTreeMap<(usize, RoomId), Place>,
     trimmed: BTreeMap<RoomId, Seq>,
+}
+
+struct Nack {
+    room: RoomId,
+    user: UserId,
+    key: Key,
+    code: String,
+    /// How far the room was.
+    head: Seq,
+    torn: bool,
 }
 
 /// Is a room as its log makes it.
@@ -86,6 +100,7 @@ impl Checker<'_> {
                 What::Send { client, room, key, body } => {
                     let name = (*room, self.user(*client), *key);
                     self.facts.sent.entry((*client, *room)).or_default().push(*key);
+                    self.facts.waiting.entry(*client).or_default().insert(*key);
                     self.facts.bodies.insert((name.1.clone(), *key), body.clone());
                     let floor = self.facts.acked.get(room).copied().unwrap_or_default();
                     self.facts.floors.insert(name.clone(), floor);
@@ -96,15 +111,21 @@ impl Checker<'_> {
                     if first != (*seq, *id) {
                         self.fail(event, "P2: two acks of one draft differ");
                     }
+                    self.facts.waiting.entry(*client).or_default().remove(key);
                     let acked = self.facts.acked.entry(*room).or_default();
                     *acked = (*acked).max(*seq);
                 }
                 What::Nack { client, room, key, code } => {
-                    self.facts.nacks.push((*room, self.user(*client), *key, code.clone()));
+                    let (room, user, key, code) = (*room, self.user(*client), *key, code.clone());
+                    let head = self.facts.rooms.get(&room).map_or(Seq::ZERO, Room::head);
+                    let torn = self.facts.torn.contains(&key);
+                    self.facts.nacks.push(Nack { room, user, key, code, head, torn });
+                    self.facts.waiting.entry(*client).or_default().remove(&key);
                 }
                 What::Connect { client, .. } | What::End { client, .. } => {
                     let mine = self.facts.places.iter_mut().filter(|((of, _), _)| of == client);
                     mine.for_each(|(_, place)| place.live = false);
+                    self.facts.torn.extend(self.facts.waiting.get(client).into_iter().flatten());
                 }
                 What::Followed { client, room, seq } => self.followed(event, *client, *room, *seq),
                 What::Recv { client, room, .. } => self.received(event, *client, *room),
@@ -239,13 +260,19 @@ impl Checker<'_> {
         }
     }
 
+    /// P6 for senders. One case is let pass: a try goes down with its connection while it waits at its node, the
+    /// sender is refused elsewhere and gets the right a moment later, and only then comes the turn of that try.
     fn nothing_refused_is_stored(&mut self) {
-        for (room, user, key, code) in &self.facts.nacks {
+        let mut wrong = Vec::new();
+        for Nack { room, user, key, code, head, torn } in &self.facts.nacks {
+            let Some(seq) = self.facts.keys.get(&(*room, user.clone(), *key)) else { continue };
+            let late = *torn && self.facts.rooms[room].gave_a_right(user, *head, *seq);
             // "Too old" says that it is not known any more.
-            if code != "too_old" && self.facts.keys.contains_key(&(*room, user.clone(), *key)) {
-                self.wrong.push(format!("P6: {key} of {user} was refused ({code}) and is stored"));
+            if code != "too_old" && !late {
+                wrong.push(format!("P6: {} of {user} was refused ({code}) and is stored", short(key)));
             }
         }
+        self.wrong.extend(wrong);
     }
 
     /// P4 for one sender. A draft may come after a later one only if it may have been refused for good, which the

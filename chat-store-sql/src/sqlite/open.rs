@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Dialect, SqlConfig,
+    connection::Connection as _,
     durable::{self, Unsafe},
     error::{during, is_contended},
     prefix::Prefix,
@@ -104,17 +105,16 @@ where
 async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<(), StoreError> {
     let run = async |connection: &mut SqliteConnection| {
         for file in Dialect::Sqlite.missing(version(connection, prefix).await?)? {
-            let script = AssertSqlSafe(prefix.name(file));
-            sqlx::raw_sql(script).execute(&mut *connection).await.map_err(during("bring the schema up to date"))?;
+            connection.command(prefix.name(file)).await.map_err(during("bring the schema up to date"))?;
         }
         Ok(())
     };
-    let execute = async |connection: &mut SqliteConnection, sql: &'static str| {
-        sqlx::query(sql).execute(connection).await.map_err(during("bring the schema up to date"))
+    let command = async |connection: &mut SqliteConnection, sql: &str| {
+        connection.command(sql.to_owned()).await.map_err(during("bring the schema up to date"))
     };
-    execute(connection, "BEGIN IMMEDIATE").await?;
+    command(connection, "BEGIN IMMEDIATE").await?;
     let done = run(connection).await;
-    execute(connection, if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    command(connection, if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     done
 }
 

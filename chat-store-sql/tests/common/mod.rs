@@ -10,7 +10,7 @@ use std::{
 };
 
 use chat_store_sql::{SqlConfig, SqlStore};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, Connection, error::DatabaseError};
 
 static PLACES: AtomicU32 = AtomicU32::new(0);
 
@@ -135,7 +135,7 @@ impl Other {
             #[cfg(feature = "mysql")]
             Self::MySql(connection) => sqlx::raw_sql(script).execute(connection).await.map(drop),
         };
-        done.map_err(|error| error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned())
+        done.map_err(|error| error.as_database_error().and_then(DatabaseError::code).unwrap_or_default().into_owned())
     }
 
     pub(crate) async fn run(&mut self, script: &str) {

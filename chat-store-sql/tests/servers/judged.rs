@@ -20,7 +20,7 @@ struct Drafts(Chance);
 impl Drafts {
     fn batch(&self) -> Vec<Append> {
         let mut rooms: Vec<_> = (0..4).collect();
-        (0..1 + self.0.below(3)).map(|_| self.share(rooms.remove(self.0.below(rooms.len())))).collect()
+        (0..=self.0.below(3)).map(|_| self.share(rooms.remove(self.0.below(rooms.len())))).collect()
     }
 
     fn share(&self, room: usize) -> Append {
@@ -35,6 +35,10 @@ impl Drafts {
         Append { room: RoomId::named(&room.to_string()), guard, entries }
     }
 
+    fn byte(&self, end: usize) -> u8 {
+        u8::try_from(self.0.below(end)).unwrap()
+    }
+
     fn entry(&self) -> NewEntry {
         let user = |n: usize| UserId::new(["ann", "bob", "Bob "][n]).unwrap();
         let body = match self.0.below(20) {
@@ -44,8 +48,8 @@ impl Drafts {
             4 => Body::Delete(Seq::new(self.0.below(9) as u64).unwrap()),
             n => Body::Text(Text::new(["one", "two"][n % 2])),
         };
-        let key = Key::new(1_000 + self.0.below(4) as i64, [u8::try_from(self.0.below(12)).unwrap(); 10]);
-        let id = EntryId::from_bytes([self.0.below(256), self.0.below(256)].map(|n| u8::try_from(n).unwrap()).repeat(8).try_into().unwrap());
+        let key = Key::new(1_000 + i64::from(self.byte(4)), [self.byte(12); 10]);
+        let id = EntryId::from_bytes([self.byte(256); 16]);
         NewEntry::new(id, Draft { key, body }, user(self.0.below(3)), "Name".into(), Timestamp(1))
     }
 }

@@ -101,19 +101,19 @@ async fn who_waits_too_long_is_told_so_and_stores_nothing(place: Place) {
 
 /// Numbers from a sequence become visible out of order; ours are given under the room's lock.
 async fn a_tailing_reader_sees_no_hole_while_two_nodes_write(place: Place) {
-    const WRITERS: usize = 12;
-    const CALLS: usize = 12;
+    const WRITERS: u16 = 12;
+    const CALLS: u16 = 12;
     let nodes = [place.open().await, place.open().await];
     create(&nodes[0]).await;
-    let write = async |n: usize| {
+    let write = async |n: u16| {
         for call in 0..CALLS {
-            append(&nodes[n % 2], [text(&format!("{n}.{call}")), text("more")]).await;
+            append(&nodes[usize::from(n % 2)], [text(&format!("{n}.{call}")), text("more")]).await;
         }
     };
     // The table itself, without the store's own reading: every look must show 1, 2, 3… up to somewhere.
     let mut other = place.other().await;
     let tail = async {
-        let (total, mut looks) = (1 + (WRITERS * CALLS * 2) as i64, 0);
+        let (total, mut looks) = (1 + i64::from(WRITERS * CALLS * 2), 0);
         loop {
             let holes = "SELECT max(seq) - count(*) + (max(seq) * 1000000) FROM chat_entries";
             let seen = other.number(holes).await;
@@ -126,7 +126,7 @@ async fn a_tailing_reader_sees_no_hole_while_two_nodes_write(place: Place) {
     };
     let (looks, _) = tokio::join!(tail, join_all((0..WRITERS).map(write)));
     assert!(looks > 20, "{looks} looks show little");
-    assert_eq!(log(&nodes[1]).await.len(), WRITERS * CALLS * 2);
+    assert_eq!(log(&nodes[1]).await.len(), usize::from(WRITERS * CALLS * 2));
 }
 
 async fn batches_that_cross_never_wait_in_a_circle(place: Place) {

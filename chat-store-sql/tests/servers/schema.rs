@@ -82,7 +82,8 @@ async fn a_role_that_may_change_no_schema_suffices(place: Place) {
     };
     drop(place.open().await);
     root.run(&grants).await;
-    let (scheme, rest) = place.url().split_once("://").map(|(scheme, rest)| (scheme.to_owned(), rest.to_owned())).unwrap();
+    let (scheme, rest) =
+        place.url().split_once("://").map(|(scheme, rest)| (scheme.to_owned(), rest.to_owned())).unwrap();
     let url = format!("{scheme}://{name}:tea@{}", rest.split_once('@').unwrap().1);
     for migrate in [true, false] {
         let store = SqlStore::connect(SqlConfig::new(&url).migrate(migrate)).await.unwrap();

@@ -32,11 +32,8 @@ fn open_transactions(place: &Place) -> String {
 
 /// Opens a store whose connections the server knows by the place's name.
 async fn open(place: &Place) -> SqlStore {
-    let named = if place.is_postgres() {
-        place.url_with(&format!("application_name={}", place.name()))
-    } else {
-        place.url()
-    };
+    let named =
+        if place.is_postgres() { place.url_with(&format!("application_name={}", place.name())) } else { place.url() };
     SqlStore::open(&named).await.unwrap()
 }
 
@@ -136,7 +133,7 @@ mod postgres_only {
         let store = place.open().await;
         create(&store).await;
         let mut other = place.other().await;
-        let room = crate::room::tea().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let room = format!("{:032x}", u128::from_be_bytes(*crate::room::tea().as_bytes()));
         let bytes = |hex: &str| format!("ARRAY['\\x{hex}']::bytea[]");
         let call = format!(
             "CALL chat_append({}, ARRAY[0]::bigint[], {id}, {id}, ARRAY[1]::bigint[], ARRAY['ann'], ARRAY['Ann'], {id},

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chat_check::proxy::{Proxy, Way};
 use chat_core::{
     Cursor, Draft, Engine, Event, Hub, Identity, Limits, Page, Posted, Room, RoomSpec, Start, UserId,
     memory::{MemoryBroker, MemoryStore},
@@ -13,9 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     ByName,
     common::{SOON, Server, front_config, ws_config},
-    config,
-    proxy::Proxy,
-    start,
+    config, start,
 };
 
 fn user(name: &str) -> UserId {
@@ -39,10 +38,14 @@ fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
+fn url(proxy: &Proxy) -> String {
+    format!("ws://{}/ws", proxy.address())
+}
+
 /// Returns ann's hub behind a proxy, and a room of hers with bob in it.
 async fn ann_behind_a_proxy(server: &Server) -> (Proxy, RemoteHub, Arc<dyn Room>) {
-    let proxy = Proxy::to(server.address).await;
-    let hub = RemoteHub::connect(proxy.url(), config("ann")).await.unwrap();
+    let proxy = Proxy::to(server.address).await.unwrap();
+    let hub = RemoteHub::connect(url(&proxy), config("ann")).await.unwrap();
     let room = hub.create(RoomSpec::public("tea").members([user("bob")])).await.unwrap();
     (proxy, hub, room)
 }
@@ -53,10 +56,11 @@ async fn cut_often(proxy: Proxy) {
         sleep(Duration::from_millis(20 + 7 * number)).await;
         proxy.refuse(number % 2 == 0);
         if number % 3 == 0 {
-            proxy.swallow_answers();
+            proxy.answers(Way::Swallow);
             sleep(Duration::from_millis(10)).await;
         }
         proxy.cut();
+        proxy.answers(Way::Pass);
         sleep(Duration::from_millis(15)).await;
         proxy.refuse(false);
     }
@@ -67,7 +71,7 @@ async fn a_conversation_survives_cuts_without_loss_repeat_or_disorder() {
     const COUNT: u32 = 400;
     let (_engine, server) = start().await;
     let (proxy, ann, room) = ann_behind_a_proxy(&server).await;
-    let bob = RemoteHub::connect(proxy.url(), config("bob")).await.unwrap();
+    let bob = RemoteHub::connect(url(&proxy), config("bob")).await.unwrap();
     let mut streams = vec![
         room.events(Start::Head),
         ann.events(Vec::new()),
@@ -112,7 +116,7 @@ async fn receivers_that_fall_behind_miss_nothing_when_cut_as_well() {
     let (proxy, _ann, room) = ann_behind_a_proxy(&server).await;
     let mut small = config("bob");
     small.events_max = 16;
-    let bob = RemoteHub::connect(proxy.url(), small).await.unwrap();
+    let bob = RemoteHub::connect(url(&proxy), small).await.unwrap();
     let bobs = bob.room(room.id()).await.unwrap();
     let mut places = Vec::new();
     for number in 0..COUNT / 2 {
@@ -148,7 +152,7 @@ async fn a_lost_ack_is_answered_with_the_same_place() {
     let (engine, server) = start().await;
     let (proxy, _ann, room) = ann_behind_a_proxy(&server).await;
     let local = engine.hub(Identity::human(user("bob"), "bob")).room(room.id()).await.unwrap();
-    proxy.swallow_answers();
+    proxy.answers(Way::Swallow);
     let post = tokio::spawn(async move { room.post(Draft::text("once")).await });
     let stored = async {
         loop {
@@ -161,6 +165,7 @@ async fn a_lost_ack_is_answered_with_the_same_place() {
     let entry = timeout(SOON, stored).await.unwrap();
     assert!(!post.is_finished(), "the answer was swallowed");
     proxy.cut();
+    proxy.answers(Way::Pass);
     let place = Posted::Stored { seq: entry.seq, id: entry.id };
     assert_eq!(timeout(SOON, post).await.unwrap().unwrap().unwrap(), place);
     assert_eq!(local.history(Page::default()).await.unwrap().len(), 1);
@@ -192,10 +197,10 @@ async fn what_is_asked_and_posted_while_the_server_is_away_is_done_later() {
 #[tokio::test]
 async fn a_question_is_given_up_in_time() {
     let (_engine, server) = start().await;
-    let proxy = Proxy::to(server.address).await;
+    let proxy = Proxy::to(server.address).await.unwrap();
     let mut config = config("ann");
     config.answer_within = Duration::from_millis(200);
-    let ann = RemoteHub::connect(proxy.url(), config).await.unwrap();
+    let ann = RemoteHub::connect(url(&proxy), config).await.unwrap();
     proxy.refuse(true);
     proxy.cut();
     let error = timeout(SOON, ann.rooms(Page::default())).await.unwrap().unwrap_err();

@@ -6,7 +6,6 @@
 mod common;
 mod cut;
 mod fake;
-mod proxy;
 mod script;
 mod scripted;
 mod vectors;

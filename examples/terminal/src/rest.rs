@@ -61,7 +61,7 @@ impl Rest {
         let is_good = answer.status().is_success();
         let text = answer.text().await.map_err(|error| error.to_string())?;
         let json: Value = serde_json::from_str(&text).unwrap_or_default();
-        if is_good { Ok(json) } else { Err(json["error"]["message"].as_str().unwrap_or("refused").to_owned()) }
+        if is_good { Ok(json) } else { Err(json["message"].as_str().unwrap_or("refused").to_owned()) }
     }
 
     fn url(&self, path: &str) -> String {

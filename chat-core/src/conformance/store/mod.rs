@@ -9,13 +9,14 @@ mod history;
 mod projection;
 mod racing;
 mod read;
+mod rebuild;
 mod rooms;
 mod setting;
 mod trim;
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
-pub use self::{append::*, bodies::*, history::*, projection::*, racing::*, read::*, rooms::*, trim::*};
+pub use self::{append::*, bodies::*, history::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, trim::*};
 use super::suite;
 use crate::Store;
 
@@ -74,6 +75,7 @@ suite! {
     a_read_mark_ends_at_the_head,
     projecting_twice_changes_nothing,
     projecting_needs_no_log,
+    state_follows_from_the_log,
 }
 
 /// Is a fresh, empty store to be tested.

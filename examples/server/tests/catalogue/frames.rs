@@ -61,6 +61,10 @@ cases! { ROWS, shared;
         each(|| vec![[frame(PONG, b"?").repeat(10), frame(PING, b"!")].concat()]);
     "W28.reset" w28_reset: "half a frame and TCP's RST" => "gone", async |case| breaks_off(case, true).await;
     "W28.fin" w28_fin: "half a frame and TCP's FIN" => "gone", async |case| breaks_off(case, false).await;
+    "W30" w30_deflate_bomb: "a packed text of 1 KB, 1 MB when unpacked, though deflate was not agreed on" => "close 1002",
+        each(|| vec![frame(TEXT | 0x40, &[&[0xed, 0xc1, 0x31, 1][..], &[0; 1_000]].concat())]);
+    "W31" w31_deflate_fragments: "packed fragments, though deflate was not agreed on" => "close 1002",
+        each(|| vec![[frame(0x41, b"\x00"), frame(0x80, b"\x00")].concat(), [frame(0x01, b"a"), frame(0xC0, b"b")].concat()]);
     "W32" w32_never_reads: "64 times the history of 240 KB, and nothing is read" => "closed", never_reads;
 }
 

@@ -61,16 +61,18 @@ pub(crate) struct Stranger {
 
 /// Runs a case when its turn comes, on the server of all.
 pub(crate) fn shared(name: &str, stated: &str, attack: impl AsyncFnOnce(&mut Case) -> String) {
-    block_on(async {
-        let _held = Lab::shared().await;
-        let _turn = TURN.lock().await;
-        let lab = Lab::shared().await; // another one, if the case before has broken it
-        let outcome = lab.examine(name, stated, attack).await;
-        if outcome.is_err() {
-            *SHARED.lock().await = Weak::new();
-        }
-        conclude(outcome);
-    });
+    block_on(async { conclude(in_turn(name, stated, attack).await) });
+}
+
+async fn in_turn(name: &str, stated: &str, attack: impl AsyncFnOnce(&mut Case) -> String) -> Result<(), String> {
+    let _held = Lab::shared().await;
+    let _turn = TURN.lock().await;
+    let lab = Lab::shared().await; // another one, if the case before has broken it
+    let outcome = lab.examine(name, stated, attack).await;
+    if outcome.is_err() {
+        *SHARED.lock().await = Weak::new();
+    }
+    outcome
 }
 
 /// Runs a case at once, on a server of its own, while others run.
@@ -223,4 +225,32 @@ impl Stranger {
         }
         Self { token, secret, public }
     }
+}
+
+/// What the harness does not notice, no case shows.
+#[test]
+fn what_differs_from_a_row_or_costs_too_much_is_noticed() {
+    block_on(async {
+        let other = in_turn("another reply", "426", async |_| "101".into()).await;
+        assert!(other.is_err_and(|faults| faults.contains("stated: 426\nobserved: 101")));
+
+        let stored = in_turn("stored unstated", "", async |case| {
+            let body = json!({ "kind": "text", "text": "unstated" });
+            let path = format!("/chat/rooms/{}/messages", case.room);
+            case.site.post_as(&case.token, &path, json!({ "key": key(), "body": body })).await;
+            String::new()
+        });
+        assert!(stored.await.is_err_and(|faults| faults.contains("the room's head is 2, not 1")));
+
+        let costly = in_turn("500 connections", "", async |case| {
+            case.takes(Duration::from_millis(1));
+            let mut open = Vec::new();
+            for neighbour in case.neighbours(5) {
+                open.append(&mut neighbour.as_many_as_possible(100).await);
+            }
+            String::new()
+        });
+        let faults = costly.await.unwrap_err();
+        assert!(faults.contains("memory grew by") && faults.contains("of the processor"), "{faults}");
+    });
 }

@@ -38,6 +38,7 @@ mod vitals;
 mod frames;
 mod handshake;
 mod json;
+mod queue;
 mod quotes;
 mod rest;
 mod security;
@@ -45,4 +46,4 @@ mod slash;
 
 /// The parts of the page, in order.
 const PARTS: &[row::Part] =
-    &[handshake::PART, frames::PART, json::PART, rest::PART, slash::PART, quotes::PART, security::PART];
+    &[handshake::PART, frames::PART, json::PART, rest::PART, slash::PART, quotes::PART, queue::PART, security::PART];

@@ -228,10 +228,12 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
 
 /// Starts the binary on free ports and reads where it listens.
 fn spawn(folder: &TempDir, flags: &[String]) -> (Child, String, String) {
-    let store = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let file = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let store = if flags.iter().any(|flag| flag == "--store") { vec![] } else { vec!["--store", &file] };
     let log = File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
     let mut child = binary()
-        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", &store])
+        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(store)
         .args(flags)
         .stdout(Stdio::piped())
         .stderr(log)
