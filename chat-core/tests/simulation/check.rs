@@ -131,11 +131,9 @@ impl Checker<'_> {
                 What::Recv { client, room, .. } => self.received(event, *client, *room),
                 What::Gap { client, room, .. } => self.gap(event, *client, *room),
                 What::Unfollowed { client, room, for_now, .. } => {
-                    if *for_now {
-                        let place = self.facts.places.get_mut(&(*client, *room));
-                        place.into_iter().for_each(|place| place.live = false);
-                    } else {
-                        self.facts.places.remove(&(*client, *room));
+                    let place = self.facts.places.remove(&(*client, *room));
+                    if let Some(place) = place.filter(|_| *for_now) {
+                        self.facts.places.insert((*client, *room), Place { live: false, ..place });
                     }
                 }
                 What::Reset { .. } => self.fail(event, "P5: a reset, though nothing was restored"),
@@ -254,7 +252,7 @@ impl Checker<'_> {
         }
         for ((room, user, key), (seq, id)) in &self.facts.acks {
             let entry = self.facts.rooms.get(room).and_then(|room| room.log.iter().find(|entry| entry.seq == *seq));
-            if !entry.is_some_and(|entry| (entry.id, entry.key, &entry.author) == (*id, *key, user)) {
+            if entry.is_none_or(|entry| (entry.id, entry.key, &entry.author) != (*id, *key, user)) {
                 self.wrong.push(format!("P1: {key} of {user} was acknowledged at {seq} and is not there"));
             }
         }
@@ -361,9 +359,10 @@ impl Room {
                     self.members.insert(member.user, (member.role, member.since));
                 }
                 Change::Leave(user) => {
-                    if self.members.remove(&user).is_some() {
-                        let stay = self.stays.get_mut(&user).and_then(|stays| stays.last_mut());
-                        stay.into_iter().for_each(|stay| stay.1 = Some(entry.seq));
+                    let was_member = self.members.remove(&user).is_some();
+                    let stay = self.stays.get_mut(&user).and_then(|stays| stays.last_mut());
+                    if let Some(stay) = stay.filter(|_| was_member) {
+                        stay.1 = Some(entry.seq);
                     }
                 }
                 Change::Role(user, role) => {
