@@ -10,6 +10,7 @@ use chat_core::{
     Body, Entry, Hub, RoomId, UserId,
     model::{Membership, RoomChange},
 };
+use futures::future;
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
@@ -88,18 +89,17 @@ impl Stage {
     /// Begins the load.
     pub(super) async fn perform(&self, plan: &Plan, chance: &mut Chance) -> Result<Crowd, Failure> {
         let (stop, stopped) = watch::channel(());
-        let (mut tasks, mut others) = (JoinSet::new(), Vec::new());
+        let extra = |c: String, chance| self.entrance.connect(c, &self.owner, BTreeSet::new(), chance);
+        let idle = (0..plan.idle).map(|number| extra(format!("idle{number:04}"), chance.fork()));
+        let mut others = future::try_join_all(idle.collect::<Vec<_>>()).await?;
+        let mut tasks = JoinSet::new();
         let every = Duration::from_secs(1) * plan.users / plan.rate.max(1);
         for (at, client) in self.clients.iter().enumerate() {
             let second = self.seconds.get(at).cloned();
             let publisher = Publisher::new(client.clone(), second, every, chance.fork()).await?;
             tasks.spawn(publisher.run(stopped.clone()));
         }
-        let extra = |c: String, chance| self.entrance.connect(c, &self.owner, BTreeSet::new(), chance);
         let keeper = extra("keeper".to_owned(), chance.fork()).await?;
-        for number in 0..plan.idle {
-            others.push(extra(format!("idle{number:04}"), chance.fork()).await?);
-        }
         let guests =
             self.clients[1..].iter().map(|client| UserId::new(&*client.user.name)).collect::<Result<_, _>>()?;
         let door = keeper.hub.room(self.door).await?;

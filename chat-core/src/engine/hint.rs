@@ -256,6 +256,29 @@ mod tests {
         assert!(ours.open(&forged).is_none_or(|hints| !hints.sealed));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn hints_are_heard_as_they_were_said(first in 1_u64..1_000_000, count in 0_u64..20, before: Option<[u8; 16]>) {
+            let sealer = Sealer::new(Some(b"one secret"));
+            let room = RoomId::named("r");
+            let entries = (first..first + count).map(|seq| {
+                let Hint::Stored { entries, .. } = stored() else { unreachable!("it is stored") };
+                Arc::new(Entry { seq: Seq::new(seq).unwrap(), ..(*entries[0]).clone() })
+            });
+            let (first, last) = (Seq::new(first).unwrap(), Seq::new(first + count.max(1) - 1).unwrap());
+            let before = before.map(EntryId::from_bytes);
+            let hint = Hint::Stored { room, first, last, before, entries: entries.collect() };
+            let said = sealer.seal(NodeId::random([1; 16]), vec![hint.clone(), hint.clone()]);
+            let heard: Vec<_> = said.iter().flat_map(|payload| sealer.open(payload).unwrap().list).collect();
+            proptest::prop_assert_eq!(heard, [hint.clone(), hint]);
+        }
+
+        #[test]
+        fn any_payload_is_opened_or_refused(bytes: Vec<u8>) {
+            let _ = Sealer::new(Some(b"one secret")).open(&bytes);
+        }
+    }
+
     #[test]
     fn what_is_no_payload_is_no_hint() {
         let sealer = Sealer::new(None);

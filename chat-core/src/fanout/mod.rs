@@ -2,6 +2,8 @@
 //!
 //! This module knows no store and no broker. It awaits nothing, allocates nothing and looks nothing up per recipient.
 
+#[cfg(test)]
+mod order;
 mod room;
 mod rooms;
 mod seat;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod broker;
+mod dead_letters;
 mod hub;
 mod presence;
 mod queue;

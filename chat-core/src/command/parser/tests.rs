@@ -143,6 +143,12 @@ proptest! {
     }
 
     #[test]
+    fn a_second_slash_escapes_the_first_before_any_text(text in "(?s).*") {
+        let (escaped, plain) = (format!("//{text}"), format!("/{text}"));
+        prop_assert_eq!(parse(&escaped), Parsed::Text(&plain));
+    }
+
+    #[test]
     fn a_line_reads_as_the_command_it_shows(
         name in "[a-z0-9_-]{1,32}",
         args in prop::collection::vec(argument(), 0..8),
