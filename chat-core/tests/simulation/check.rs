@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat_core::{
-    Action, Entry, Key, Kind, Member, Members, Policy, Role, RoomId, Seq, UserId,
+    Action, Entry, Key, Kind, Member, Policy, Role, RoomId, Seq, UserId,
     model::{Body, Change, History, RoomChange, RoomRecord, changes},
     store::Access,
 };
 
 use crate::{
     history::{Event, What, short},
-    world::{Run, identity},
+    world::{Run, identity, rules},
 };
 
 /// Returns what does not hold, in plain words; nothing at all for a run as it should be.
@@ -331,7 +331,7 @@ impl Room {
         debug_assert_eq!(who.kind, Kind::Human);
         let body = &entry.body;
         if let Body::Room(RoomChange::Created(spec)) = body {
-            return Members::default().authorize(&who, &Action::Create(spec), None).is_ok();
+            return rules().authorize(&who, &Action::Create(spec), None).is_ok();
         }
         let Some(record) = &self.record else { return false };
         let target = body.target().and_then(|seq| self.log.iter().find(|entry| entry.seq == seq));
@@ -342,7 +342,7 @@ impl Room {
         let as_of = self.head();
         let access = Access { room: record.clone(), member: self.member(&entry.author), guard: self.guard, as_of };
         let action = Action::Post { body, target, subject: subject.as_ref() };
-        Members::default().authorize(&who, &action, Some(&access)).is_ok()
+        rules().authorize(&who, &action, Some(&access)).is_ok()
     }
 
     fn member(&self, user: &UserId) -> Option<Member> {
