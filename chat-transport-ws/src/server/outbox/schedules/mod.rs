@@ -12,7 +12,7 @@ use chat_core::{Class, Close, CloseCode, Outbox};
 use shuttle::future::yield_now;
 
 pub(crate) use self::socket::Socket;
-use self::world::{World, explore, join};
+use self::world::{explore, join};
 use crate::framing;
 
 #[test]
