@@ -35,7 +35,7 @@ impl Database {
         let _turn = self.turn(share.room).await;
         let began = Instant::now();
         for round in 0.. {
-            if let Some(outcomes) = self.round(share, round > 0).await? {
+            if let Some(outcomes) = self.round(share).await? {
                 return Ok(outcomes);
             }
             if began.elapsed() > COMPETE_WITHIN {
@@ -48,7 +48,7 @@ impl Database {
     }
 
     /// Tries once. `None`: somebody else has written to the room meanwhile.
-    async fn round(&self, share: &Append, again: bool) -> Result<Option<Vec<Outcome>>, StoreError> {
+    async fn round(&self, share: &Append) -> Result<Option<Vec<Outcome>>, StoreError> {
         let last = self.last(share.room).await?;
         let (known, room) = self.look(share).await?;
         let mut standing = Standing { head: Seq::ZERO, guard: Seq::ZERO, trimmed_ms: room.trimmed_ms };
@@ -73,9 +73,7 @@ impl Database {
         if stored.as_of() < before.head {
             self.catch_up(share.room, before.head, &[]).await?;
         }
-        if again {
-            own(share, &mut outcomes);
-        }
+        own(share, &mut outcomes);
         Ok(Some(outcomes))
     }
 
@@ -189,7 +187,8 @@ fn position(new: &NewEntry, outcome: Outcome) -> Option<(&NewEntry, Seq)> {
     if let Outcome::Stored(seq) = outcome { Some((new, seq)) } else { None }
 }
 
-/// Tells what an earlier round of the same call stored from what was stored before the call.
+/// Tells what an earlier round stored, or an earlier call with the same batch, from what was stored before: a sender's retry
+/// gets an id of its own.
 fn own(share: &Append, outcomes: &mut [Outcome]) {
     for (new, outcome) in share.entries.iter().zip(outcomes) {
         if let Outcome::Duplicate(seq, id) = *outcome

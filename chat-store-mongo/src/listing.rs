@@ -52,7 +52,7 @@ impl Database {
     ) -> Result<Vec<MemberRow>, StoreError> {
         filter.insert("gone", false);
         let find = self.members.find(filter).sort(order);
-        let find = if let Some(limit) = limit { find.limit(limit.into()) } else { find };
+        let find = if let Some(limit) = limit { find.limit(limit.max(1).into()) } else { find };
         all("read members", find).await
     }
 
@@ -96,7 +96,7 @@ impl Database {
                 None
             }
         };
-        let find = self.rooms.find(filter).sort(doc! { "active": -1, "_id": 1 }).limit(page.limit.into());
+        let find = self.rooms.find(filter).sort(doc! { "active": -1, "_id": 1 }).limit(page.limit.max(1).into());
         let rows = all("list rooms", find).await?;
         self.summaries(rows, of).await
     }

@@ -14,6 +14,9 @@ use crate::{
 
 impl Database {
     pub(crate) async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new()); // which to MongoDB means: without limit
+        }
         let from = self.room(room).await?.first().max(after.next());
         let filter = doc! { "room": binary(room.as_bytes()), "seq": { "$gte": from.to_stored() } };
         let find = self.entries.find(filter).sort(doc! { "seq": 1 }).limit(limit.into());
@@ -49,7 +52,7 @@ impl Database {
         limit: u16,
     ) -> Result<Vec<EntryRow>, StoreError> {
         let filter = doc! { "room": binary(room.as_bytes()), "message": true, "seq": seq };
-        let find = self.entries.find(filter).sort(doc! { "seq": order }).limit(limit.into());
+        let find = self.entries.find(filter).sort(doc! { "seq": order }).limit(limit.max(1).into());
         all("read the history of a room", find).await
     }
 

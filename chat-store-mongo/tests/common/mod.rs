@@ -26,9 +26,13 @@ impl Place {
         Self { server, name }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("{}/{}?namespace=a_", self.server, self.name)
+    }
+
     /// Opens the store as another node does: with connections of its own.
     pub(crate) async fn open(&self) -> MongoStore {
-        MongoStore::open(&format!("{}/{}?namespace=a_", self.server, self.name)).await.expect("a store")
+        MongoStore::open(&self.url()).await.expect("a store")
     }
 
     /// Opens the store of a conformance case, together with the place that must outlive it.
