@@ -109,9 +109,9 @@ impl Database {
                 (Change::Leave(user), _) => self.change(entry, &user, doc! { "gone": true }).await?,
                 (Change::Role(user, role), _) => self.change(entry, &user, doc! { "role": word(role) }).await?,
                 (Change::Set { title, topic, data }, Some(record)) => {
-                    title.into_iter().for_each(|title| record.title = title);
-                    topic.into_iter().for_each(|topic| record.topic = topic);
-                    data.into_iter().for_each(|data| record.data = data);
+                    record.title = title.unwrap_or_else(|| record.title.clone());
+                    record.topic = topic.unwrap_or_else(|| record.topic.clone());
+                    record.data = data.unwrap_or_else(|| record.data.take());
                 }
                 (Change::Fold(target), _) if target < entry.seq => self.fold(entry, target).await?,
                 // A room is created once, and no entry changes a later one.
