@@ -118,7 +118,7 @@ fn may_post(
 ) -> Result<(), Code> {
     let allowed = match body {
         Body::Text(_) | Body::Custom { .. } => true,
-        Body::React(_) => target.is_some_and(|target| target.body.is_message()),
+        Body::React(_) => target.ok_or(Code::NotFound)?.body.is_message(),
         Body::Edit(_) => target.ok_or(Code::NotFound)?.author == who.user,
         Body::Delete(_) => target.ok_or(Code::NotFound)?.author == who.user || role >= Role::Moderator,
         Body::Member(change) => {

@@ -26,7 +26,7 @@ impl Clock for Hands {
     }
 }
 
-/// Takes `user/login/minutes` for a token. With a `slow` engine, the login is revoked while its token is checked.
+/// Takes `user/login/minutes` for a token, or `user/login/@ms` where the time of its end does not move. With a `slow` engine, the login is revoked while its token is checked.
 #[derive(Default)]
 struct Tokens {
     clock: Arc<Hands>,
@@ -43,8 +43,11 @@ impl Authenticator for Tokens {
         if let Some(engine) = slow {
             engine.revoke(&user(name), Some(login)).await.unwrap();
         }
-        let expires = Timestamp(self.clock.now().0 + minutes.parse::<i64>().unwrap() * MINUTE_MS);
-        Ok(human(name).with_login(login).with_expiry(expires))
+        let expires = match minutes.strip_prefix('@') {
+            Some(end) => end.parse().unwrap(),
+            None => self.clock.now().0 + minutes.parse::<i64>().unwrap() * MINUTE_MS,
+        };
+        Ok(human(name).with_login(login).with_expiry(Timestamp(expires)))
     }
 }
 
@@ -113,6 +116,18 @@ async fn a_newer_token_of_the_same_user_keeps_the_session_s7() {
     assert!(answers(&mut client).await);
     chat.minutes_pass(1);
     assert_eq!(client.until(|frame| frame["type"] == "close").await["code"], 4002);
+}
+
+#[tokio::test]
+async fn who_refreshes_with_a_token_that_ends_as_soon_is_not_warned_again() {
+    let chat = chat().await;
+    let token = format!("ann/phone/@{}", chat.clock.now().0 + MINUTE_MS);
+    let mut client = chat.greeted(&token).await;
+    client.until(|frame| frame["type"] == "expiring").await;
+    assert_eq!(refresh(&mut client, &token).await["type"], "welcome");
+    chat.minutes_pass(1);
+    let word = client.until(|frame| frame["type"] == "expiring" || frame["type"] == "close").await;
+    assert_eq!(word["code"], 4002, "{word}");
 }
 
 #[tokio::test]

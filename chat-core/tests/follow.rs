@@ -59,6 +59,19 @@ async fn a_revocation_between_connecting_and_hello_counts() {
     later.until(|frame| frame["type"] == "close").await;
 }
 
+#[tokio::test]
+async fn a_revocation_before_hello_counts_whatever_else_the_user_is_told() {
+    let engine = engine().await;
+    let mut early = Client::connect(&engine, "ann");
+    tokio::time::sleep(Duration::from_millis(5)).await; // so that what follows is later than the connection
+    engine.revoke(&user("ann"), None).await.unwrap();
+    for login in 0..200 {
+        engine.revoke(&user("ann"), Some(&format!("another {login}"))).await.unwrap();
+    }
+    let _ = early.say(&json!({"type": "hello", "ref": 1}));
+    assert_eq!(early.next().await["name"], "unauthenticated");
+}
+
 /// Bob, who has not read 600 entries and is parked; and the room's owner.
 async fn parked(engine: &Engine) -> (Stream, impl Hub) {
     let ann = engine.hub(human("ann"));

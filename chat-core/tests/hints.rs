@@ -52,7 +52,7 @@ impl Intruder {
         })
     }
 
-    fn stored(&self, first: i64, last: i64, entries: Vec<Value>) -> Value {
+    fn stored(&self, first: i64, last: i64, entries: &[Value]) -> Value {
         json!({ "room": self.room.to_string(), "first": first, "last": last, "entries": entries })
     }
 }
@@ -81,13 +81,13 @@ async fn the_log_wins_over_whatever_is_said_at_the_broker() {
     let lie = |seq| vec![intruder.entry(seq, "a lie")];
     for seal in [None, Some(&b"another secret"[..]), Some(SECRET)] {
         // The next position with another content: unsealed, or not after the entry that we have.
-        intruder.says(seal, intruder.stored(3, 3, lie(3))).await;
+        intruder.says(seal, intruder.stored(3, 3, &lie(3))).await;
         // What has passed, what is far ahead, what cannot be, what is upside down, what is in another room.
-        intruder.says(seal, intruder.stored(1, 2, lie(2))).await;
-        intruder.says(seal, intruder.stored(1_000_000, 1_000_000, lie(1_000_000))).await;
-        intruder.says(seal, intruder.stored(-1, -1, lie(-1))).await;
-        intruder.says(seal, intruder.stored(9, 3, lie(3))).await;
-        let mut elsewhere = intruder.stored(3, 3, lie(3));
+        intruder.says(seal, intruder.stored(1, 2, &lie(2))).await;
+        intruder.says(seal, intruder.stored(1_000_000, 1_000_000, &lie(1_000_000))).await;
+        intruder.says(seal, intruder.stored(-1, -1, &lie(-1))).await;
+        intruder.says(seal, intruder.stored(9, 3, &lie(3))).await;
+        let mut elsewhere = intruder.stored(3, 3, &lie(3));
         elsewhere["room"] = RoomId::named("another").to_string().into();
         intruder.says(seal, elsewhere).await;
     }
@@ -108,7 +108,7 @@ async fn a_flood_of_hints_for_one_room_costs_a_few_reads() {
     ann.followed().await;
     let before = store.reads.load(Ordering::Relaxed);
     for number in 0..FLOOD {
-        intruder.says(None, intruder.stored(1_000 + number, 1_000 + number, Vec::new())).await;
+        intruder.says(None, intruder.stored(1_000 + number, 1_000 + number, &[])).await;
         if number % 64 == 0 {
             tokio::task::yield_now().await; // let the node hear
         }

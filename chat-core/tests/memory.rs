@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use chat_core::{
     conformance::{
-        broker::BrokerUnderTest, dead_letters::DeadLettersUnderTest, presence::PresenceUnderTest, queue::QueueUnderTest,
+        broker::BrokerUnderTest,
+        dead_letters::DeadLettersUnderTest,
+        faulty::{BrokerOdds, Chance, FaultyBroker, FaultyStore, LaggingAccess, RandomFaults, StoreOdds},
+        presence::PresenceUnderTest,
+        queue::QueueUnderTest,
     },
     memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
 };
@@ -25,4 +29,21 @@ chat_core::work_queue_conformance!(memory_queue, || async { QueueUnderTest::new(
 chat_core::dead_letters_conformance!(memory_dead_letters, || async {
     let queue = Arc::new(MemoryQueue::new());
     DeadLettersUnderTest::new(QueueUnderTest::new(queue.clone()), queue)
+});
+
+// Behind faults that never happen, they are the same ports: the faulty ones add nothing of their own.
+
+chat_core::store_conformance!(memory_store_behind_faults, || async {
+    FaultyStore::new(MemoryStore::new(), RandomFaults::new(Chance::new(1), StoreOdds::default()))
+});
+
+chat_core::store_conformance!(memory_store_that_lags, || async {
+    let store = Arc::new(MemoryStore::new());
+    let lag = LaggingAccess::new(store.clone(), Chance::new(1), Duration::from_millis(2));
+    FaultyStore::new(store, lag)
+});
+
+chat_core::broker_conformance!(memory_broker_behind_faults, || async {
+    let broker = FaultyBroker::new(Arc::new(MemoryBroker::new()), Chance::new(1), BrokerOdds::default());
+    BrokerUnderTest::new(Arc::new(broker))
 });

@@ -101,6 +101,8 @@ export class ChatClient {
   #ref = 0;
   #requests = new Map();
   #cursors = new Map();
+  /** Rooms that the server could not send, until it does. */
+  #putOff = new Set();
   #unsent;
   #typed = new Map();
   #typists = new Map();
@@ -479,6 +481,7 @@ export class ChatClient {
   #followed(frame) {
     const { room, seq, id } = frame;
     const cursor = this.#cursors.get(room);
+    this.#putOff.delete(room);
     if (cursor) this.#miss(room, cursor.seq + 1, seq);
     if (!cursor || seq > cursor.seq) this.#advance({ room, seq, ...(id && { id }) });
     this.#emit('followed', frame);
@@ -486,18 +489,22 @@ export class ChatClient {
 
   #unfollowed(frame) {
     if (PASSING.has(frame.why)) return this.#followAgain(frame, 0);
+    this.#putOff.delete(frame.room);
     if (frame.why !== 'too_many') this.#cursors.delete(frame.room); // still ours, only one too many to receive
     this.#emit('unfollowed', frame);
   }
 
-  /** Asks for a room until the server can send it again; another connection resumes it anyway. */
+  /** Asks for a room until the server sends it again; another connection resumes it anyway. */
   #followAgain(frame, tries) {
     const socket = this.#socket;
+    this.#putOff.add(frame.room);
+    const isDue = () => this.#socket === socket && this.#putOff.has(frame.room);
     setTimeout(() => {
-      if (this.#socket !== socket) return;
+      if (!isDue()) return;
       this.follow(frame.room, this.#cursors.get(frame.room)).catch((error) => {
+        if (!isDue()) return; // it came after all: to an earlier try, or because somebody else asked
         if (error.retryable) this.#followAgain(frame, tries + 1);
-        else if (this.#socket === socket) this.#unfollowed({ ...frame, why: error.name });
+        else this.#unfollowed({ ...frame, why: error.name });
       });
     }, backoff(tries, this.#random));
   }

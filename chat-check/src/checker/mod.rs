@@ -71,9 +71,9 @@ fn sort(history: &[Record]) -> (BTreeMap<&str, Room<'_>>, Links<'_>) {
         }
         links.add(at, record);
         if let Event::Answered(answered) = &record.event
-            && let (Some((seq, id)), Some(asked)) = (&answered.stored, links.asked(answered))
+            && let Some(asked) = links.asked(answered)
         {
-            rooms.entry(&asked.room).or_default().add_answer(at, asked, *seq, id);
+            rooms.entry(&asked.room).or_default().add_answer(at, asked, answered);
         }
     }
     (rooms, links)

@@ -13,7 +13,7 @@ type Placed<'h> = (At, &'h Sent, u64);
 
 pub(super) fn judge(room: &Room<'_>, findings: &mut Findings) {
     let placed = first_sends(room);
-    senders_keep_their_order(&placed, findings);
+    senders_keep_their_order(room, &placed, findings);
     answered_comes_before_what_is_sent_later(room, &placed, findings);
 }
 
@@ -26,14 +26,17 @@ fn first_sends<'h>(room: &Room<'h>) -> Vec<Placed<'h>> {
 }
 
 /// What one client sent without waiting is stored in that order. A key that two clients sent has no place in either's
-/// order, since it may be the other's that was stored.
-fn senders_keep_their_order(placed: &[Placed<'_>], findings: &mut Findings) {
+/// order, since it may be the other's that was stored; nor has one that was refused for good, which got lost on the way: the
+/// client sent it once more, and by then it was allowed.
+fn senders_keep_their_order(room: &Room<'_>, placed: &[Placed<'_>], findings: &mut Findings) {
     let mut senders = HashMap::<_, u32>::new();
     for (_, sent, _) in placed {
         *senders.entry((&sent.user, &sent.key)).or_default() += 1;
     }
+    let counts =
+        |sent: &Sent| senders[&(&sent.user, &sent.key)] == 1 && !room.refused.contains(&(&*sent.c, &*sent.key));
     let mut last = HashMap::new();
-    for (at, sent, seq) in placed.iter().filter(|(_, sent, _)| senders[&(&sent.user, &sent.key)] == 1) {
+    for (at, sent, seq) in placed.iter().filter(|(_, sent, _)| counts(sent)) {
         if let Some((earlier_at, earlier)) = last.insert(&sent.c, (*at, *seq))
             && earlier > *seq
         {

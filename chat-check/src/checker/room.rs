@@ -1,9 +1,11 @@
 //! The lines of one room, sorted by what they are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chat_core::Code;
 
 use super::finding::At;
-use crate::history::{Acked, Asked, Event, Followed, Log, Membership, Name, Part, Record, Refused, Row, Sent};
+use crate::history::{Acked, Answered, Asked, Event, Followed, Log, Membership, Part, Record, Refused, Row, Sent};
 
 /// Is a draft by what makes it one: its author and its key.
 pub(super) type DraftId<'h> = (&'h str, &'h str);
@@ -15,6 +17,8 @@ pub(super) struct Room<'h> {
     /// What clients were told, and what the wire said.
     pub(super) acks: Vec<(At, Acked)>,
     pub(super) nacks: Vec<(At, &'h Refused)>,
+    /// Clients and keys that the wire refused for good, at least once.
+    pub(super) refused: HashSet<(&'h str, &'h str)>,
     pub(super) members: Vec<&'h Membership>,
     pub(super) reads: Vec<(At, &'h Part)>,
     /// What receivers were told, in order.
@@ -50,10 +54,14 @@ impl<'h> Room<'h> {
         }
     }
 
-    /// Adds an `ack` that was seen on the wire.
-    pub(super) fn add_answer(&mut self, at: At, asked: &Asked, seq: u64, id: &Name) {
-        let (c, room, key, id) = (asked.c.clone(), asked.room.clone(), asked.key.clone(), id.clone());
-        self.acks.push((at, Acked { c, room, key, seq, id }));
+    /// Adds what was answered on the wire, whether or not it arrived.
+    pub(super) fn add_answer(&mut self, at: At, asked: &'h Asked, answered: &Answered) {
+        if let Some((seq, id)) = answered.stored.clone() {
+            let (c, room, key) = (asked.c.clone(), asked.room.clone(), asked.key.clone());
+            self.acks.push((at, Acked { c, room, key, seq, id }));
+        } else if is_final(&answered.code) {
+            self.refused.insert((&asked.c, &asked.key));
+        }
     }
 
     pub(super) fn rows(&self) -> &'h [Row] {
@@ -77,6 +85,11 @@ impl<'h> Room<'h> {
     pub(super) fn by_draft(&self) -> HashMap<DraftId<'h>, &'h Row> {
         self.rows().iter().rev().map(|row| ((&*row.user, &*row.key), row)).collect()
     }
+}
+
+/// Tells whether a code ends the trying.
+fn is_final(name: &str) -> bool {
+    Code::ALL.iter().any(|code| code.name() == name && !code.is_retryable())
 }
 
 /// Returns the room that a line is about, if it is about one.

@@ -10,7 +10,7 @@ use super::{
     members::Members,
     room::{DraftId, Room},
 };
-use crate::history::{Row, Sent};
+use crate::history::{Refused, Row, Sent};
 
 pub(super) fn judge(name: &str, room: &Room<'_>, members: &Members<'_>, findings: &mut Findings) {
     log_is_dense(name, room, findings);
@@ -147,9 +147,10 @@ fn rows_were_sent(room: &Room<'_>, members: &Members<'_>, findings: &mut Finding
 }
 
 /// A refusal for good says that the draft is not stored, except for two codes: `conflict` says that another one is,
-/// under the same key, and `too_old` that nobody knows any more.
+/// under the same key, and `too_old` that nobody knows any more. Where two clients send one draft, each learns what became
+/// of its own try; but what was acknowledged to one before the other tried is no more refused.
 fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
-    let rows = room.by_draft();
+    let (rows, tries) = (room.by_draft(), Tries::of(room));
     for (at, nack) in &room.nacks {
         let Some(user) = room.users.get(&*nack.c) else { continue };
         let row = rows.get(&(*user, &*nack.key));
@@ -162,7 +163,7 @@ fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
                     add(room, findings, P2, &lines, format!("{} was refused as a conflict with itself", nack.key));
                 }
             }
-            (code, Some(row)) => {
+            (code, Some(row)) if !tries.may_differ(nack) => {
                 add(
                     room,
                     findings,
@@ -171,6 +172,35 @@ fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
                     format!("{} was refused as {code} and is stored at {}", nack.key, row.seq),
                 );
             }
+            _ => {}
         }
+    }
+}
+
+/// Knows when each key was first sent by each client, and when it was first acknowledged to each.
+struct Tries<'h> {
+    sent: HashMap<&'h str, HashMap<&'h str, At>>,
+    acked: HashMap<&'h str, HashMap<&'h str, At>>,
+}
+
+impl<'h> Tries<'h> {
+    fn of(room: &'h Room<'_>) -> Self {
+        let (mut sent, mut acked) = (HashMap::<_, HashMap<_, _>>::new(), HashMap::<_, HashMap<_, _>>::new());
+        for (at, it) in &room.sends {
+            sent.entry(&*it.key).or_default().entry(&*it.c).or_insert(*at);
+        }
+        for (at, it) in &room.acks {
+            acked.entry(&*it.key).or_default().entry(&*it.c).or_insert(*at);
+        }
+        Self { sent, acked }
+    }
+
+    /// Tells whether another client's try may have been stored although this one was refused.
+    fn may_differ(&self, nack: &Refused) -> bool {
+        let Some(clients) = self.sent.get(&*nack.key) else { return false };
+        let Some(tried) = clients.get(&*nack.c) else { return false };
+        let not_yet_acked =
+            |c: &&str| self.acked.get(&*nack.key).and_then(|acked| acked.get(c)).is_none_or(|at| at > tried);
+        clients.keys().any(|c| *c != &*nack.c) && clients.keys().all(not_yet_acked)
     }
 }

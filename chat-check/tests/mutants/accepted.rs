@@ -8,8 +8,8 @@ use chat_check::{
 use crate::{
     accepts,
     clean::{
-        ack, asked, close, exit, fault, gap, history, info, log, member, nack, put_after, read, recv, remove, reset,
-        row, rows, send, sub, unsub,
+        ack, asked, close, exit, fault, gap, history, info, log, member, nack, place, put_after, read, recv, refusal,
+        remove, reset, row, rows, send, sub, unsub,
     },
 };
 
@@ -95,6 +95,29 @@ fn a_gap_up_to_joining_again_hides_an_earlier_membership_too() {
     }
     rows(&mut events).push(row("ann", 9));
     assert_eq!(accepts(events).summary.gaps_explained, 1);
+}
+
+#[test]
+fn a_draft_whose_refusal_got_lost_has_no_place_in_its_senders_order() {
+    let mut events = history();
+    let lost = [send("b1", 9), asked("b1", 3, 7, 9), refusal("b1", 3, 7)];
+    let place = place(&events, &send("b1", 8));
+    events.splice(place..place, lost);
+    let end = events.len() - 1;
+    events.splice(end..end, [send("b1", 9), ack("b1", 9), recv("a1", 9), recv("b1", 9)]);
+    for gone in [send("e1", 9), nack("e1", 9, "not_found")] {
+        remove(&mut events, &gone);
+    }
+    rows(&mut events).push(row("bob", 9));
+    accepts(events);
+}
+
+#[test]
+fn a_draft_that_is_refused_to_one_client_may_be_stored_for_another_later() {
+    let mut events = history();
+    put_after(&mut events, &send("a2", 4), nack("a2", 4, "not_found"));
+    remove(&mut events, &ack("a2", 4));
+    accepts(events);
 }
 
 #[test]

@@ -97,6 +97,10 @@ pub(crate) fn answered(c: &str, link: u64, r: u64, seq: u64) -> Event {
     Event::Answered(Answered { c: name(c), link, r, code: name("ack"), stored: Some((seq, of('e', seq))) })
 }
 
+pub(crate) fn refusal(c: &str, link: u64, r: u64) -> Event {
+    Event::Answered(Answered { c: name(c), link, r, code: name("not_found"), stored: None })
+}
+
 pub(crate) fn close(c: &str, link: u64, retry_after: Option<u64>) -> Event {
     Event::Close(Closed { c: name(c), link, code: 1012, retry_after })
 }

@@ -223,6 +223,14 @@ fn a_draft_that_is_stored_after_it_was_refused() {
 }
 
 #[test]
+fn a_draft_that_is_refused_to_one_client_after_it_was_acknowledged_to_another() {
+    rejects(P6, |events| {
+        put_after(events, &ack("a1", 4), send("a3", 4));
+        put_after(events, &send("a3", 4), nack("a3", 4, "denied"));
+    });
+}
+
+#[test]
 fn a_row_that_nobody_sent() {
     rejects(P6, |events| {
         let end = events.len() - 1;

@@ -12,12 +12,12 @@ use super::{
 use crate::{
     fanout::{Class, Seat},
     hub::{Event, Start},
-    model::{Body, Cursor, Identity, Notice, Page, RoomId, RoomSummary, Seq, Timestamp},
+    model::{Body, Cursor, Entry, Identity, Notice, Page, RoomId, RoomSummary, Seq, Timestamp},
     protocol::{CloseCode, Code, HubError, Request, ServerFrame},
     store::{Access, Listing},
 };
 
-/// The latest entries of an inbox that are looked through for a revocation since the connection began.
+/// Entries of an inbox that are looked through at once for a revocation since the connection began.
 const REVOCATIONS_LOOKED_AT: u16 = 64;
 
 impl Core {
@@ -280,14 +280,25 @@ impl Inner {
     /// Tells whether the authentication was taken back while it was on its way to here: of this login, or after
     /// `connected` of all.
     async fn was_revoked(&self, inbox: &Access, who: &Identity, connected: Timestamp) -> Result<bool, HubError> {
-        let after = Seq::from_stored(inbox.as_of.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
-        let recent = self.store.read(inbox.room.id, after, REVOCATIONS_LOOKED_AT).await;
-        let recent = recent.map_err(|error| self.store_failed(&error))?;
-        Ok(recent.iter().any(|entry| match &entry.body {
-            Body::Inbox(notice @ Notice::Revoked { login: Some(_) }) => notice.revokes(&who.login),
-            Body::Inbox(Notice::Revoked { login: None }) => entry.at > connected,
-            _ => false,
-        }))
+        let mut through = inbox.as_of;
+        loop {
+            let after = Seq::from_stored(through.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
+            let page = self.store.read(inbox.room.id, after, REVOCATIONS_LOOKED_AT).await;
+            let page = page.map_err(|error| self.store_failed(&error))?;
+            let revokes = |entry: &Entry| match &entry.body {
+                Body::Inbox(notice @ Notice::Revoked { login: Some(_) }) => notice.revokes(&who.login),
+                Body::Inbox(Notice::Revoked { login: None }) => entry.at > connected,
+                _ => false,
+            };
+            if page.iter().any(revokes) {
+                return Ok(true);
+            }
+            // A client that waits before its hello must not outlast the page by being told other things.
+            if after == Seq::ZERO || page.first().is_none_or(|entry| entry.at <= connected) {
+                return Ok(false);
+            }
+            through = after;
+        }
     }
 
     /// Lists the rooms a session follows, in one query: pages are cut by time, and rooms of one millisecond at the

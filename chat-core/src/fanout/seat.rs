@@ -64,9 +64,13 @@ impl Seat {
         Self { number, identity, outbox, encoding, expires, places: Mutex::default(), nudges }
     }
 
-    /// Sets another end of the authentication.
+    /// Sets another end of the authentication. The same one again is not warned of again: a client whose source of
+    /// tokens gives it the old one would ask for ever.
     pub(crate) fn prolong(&self, expires: Option<Timestamp>) {
-        *self.expires.lock() = (expires, false);
+        let mut known = self.expires.lock();
+        if known.0 != expires {
+            *known = (expires, false);
+        }
     }
 
     /// Warns once before the authentication ends, and closes when it has.

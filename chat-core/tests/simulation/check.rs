@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat_core::{
-    Action, Entry, Key, Kind, Member, Members, Policy, Role, RoomId, Seq, UserId,
+    Action, Entry, Key, Kind, Member, Policy, Role, RoomId, Seq, UserId,
     model::{Body, Change, History, RoomChange, RoomRecord, changes},
     store::Access,
 };
 
 use crate::{
     history::{Event, What, short},
-    world::{Run, identity},
+    world::{Run, identity, rules},
 };
 
 /// Returns what does not hold, in plain words; nothing at all for a run as it should be.
@@ -131,11 +131,9 @@ impl Checker<'_> {
                 What::Recv { client, room, .. } => self.received(event, *client, *room),
                 What::Gap { client, room, .. } => self.gap(event, *client, *room),
                 What::Unfollowed { client, room, for_now, .. } => {
-                    if *for_now {
-                        let place = self.facts.places.get_mut(&(*client, *room));
-                        place.into_iter().for_each(|place| place.live = false);
-                    } else {
-                        self.facts.places.remove(&(*client, *room));
+                    let place = self.facts.places.remove(&(*client, *room));
+                    if let Some(place) = place.filter(|_| *for_now) {
+                        self.facts.places.insert((*client, *room), Place { live: false, ..place });
                     }
                 }
                 What::Reset { .. } => self.fail(event, "P5: a reset, though nothing was restored"),
@@ -254,7 +252,7 @@ impl Checker<'_> {
         }
         for ((room, user, key), (seq, id)) in &self.facts.acks {
             let entry = self.facts.rooms.get(room).and_then(|room| room.log.iter().find(|entry| entry.seq == *seq));
-            if !entry.is_some_and(|entry| (entry.id, entry.key, &entry.author) == (*id, *key, user)) {
+            if entry.is_none_or(|entry| (entry.id, entry.key, &entry.author) != (*id, *key, user)) {
                 self.wrong.push(format!("P1: {key} of {user} was acknowledged at {seq} and is not there"));
             }
         }
@@ -333,7 +331,7 @@ impl Room {
         debug_assert_eq!(who.kind, Kind::Human);
         let body = &entry.body;
         if let Body::Room(RoomChange::Created(spec)) = body {
-            return Members::default().authorize(&who, &Action::Create(spec), None).is_ok();
+            return rules().authorize(&who, &Action::Create(spec), None).is_ok();
         }
         let Some(record) = &self.record else { return false };
         let target = body.target().and_then(|seq| self.log.iter().find(|entry| entry.seq == seq));
@@ -344,7 +342,7 @@ impl Room {
         let as_of = self.head();
         let access = Access { room: record.clone(), member: self.member(&entry.author), guard: self.guard, as_of };
         let action = Action::Post { body, target, subject: subject.as_ref() };
-        Members::default().authorize(&who, &action, Some(&access)).is_ok()
+        rules().authorize(&who, &action, Some(&access)).is_ok()
     }
 
     fn member(&self, user: &UserId) -> Option<Member> {
@@ -361,9 +359,10 @@ impl Room {
                     self.members.insert(member.user, (member.role, member.since));
                 }
                 Change::Leave(user) => {
-                    if self.members.remove(&user).is_some() {
-                        let stay = self.stays.get_mut(&user).and_then(|stays| stays.last_mut());
-                        stay.into_iter().for_each(|stay| stay.1 = Some(entry.seq));
+                    let was_member = self.members.remove(&user).is_some();
+                    let stay = self.stays.get_mut(&user).and_then(|stays| stays.last_mut());
+                    if let Some(stay) = stay.filter(|_| was_member) {
+                        stay.1 = Some(entry.seq);
                     }
                 }
                 Change::Role(user, role) => {

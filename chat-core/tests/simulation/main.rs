@@ -144,7 +144,7 @@ fn delays(run: &Run) -> Vec<Duration> {
     for event in &run.events {
         match &event.what {
             What::Commit(entry) if event.at > Duration::from_secs(1) => drop(commits.insert(entry.id, event.at)),
-            What::Recv { id, .. } => delays.extend(commits.get(id).map(|commit| event.at - *commit)),
+            What::Recv { id, .. } => delays.extend(commits.get(id).map(|commit| event.at.saturating_sub(*commit))),
             _ => {}
         }
     }

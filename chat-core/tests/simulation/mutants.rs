@@ -1,5 +1,7 @@
 //! Stores with one defect each: the checks have teeth if each is noticed, in a few seeds.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chat_core::{
     Key, Member, RoomId, Seq, StoreError, UserId,
@@ -8,7 +10,6 @@ use chat_core::{
     store::{Append, Outcome},
 };
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 
 /// Is what a store does wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +66,9 @@ impl Broken {
 impl StoreFault for Broken {
     async fn before(&self, call: &mut Call) -> Result<(), StoreError> {
         if let Call::Append(batch) = call {
-            batch.iter_mut().for_each(|share| self.bend(share));
+            for share in batch {
+                self.bend(share);
+            }
         }
         Ok(())
     }
@@ -75,7 +78,9 @@ impl StoreFault for Broken {
             (_, _, Answer::Append(answers)) => answers.iter_mut().for_each(|outcomes| self.twist(outcomes)),
             (LeavesHoles, _, Answer::Entries(entries)) if entries.len() > 2 => drop(entries.remove(1)),
             (ReadsOtherIds, _, Answer::Entries(entries)) => {
-                entries.iter_mut().for_each(|entry| entry.id = EntryId::from_bytes(*entry.key.as_bytes()));
+                for entry in entries {
+                    entry.id = EntryId::from_bytes(*entry.key.as_bytes());
+                }
             }
             (LosesTheHead, _, Answer::Heads(heads)) => heads.iter_mut().for_each(|head| head.seq = head.seq.prev()),
             (HidesRestrictions, _, Answer::Access(Some(access))) => access.guard = Seq::ZERO,

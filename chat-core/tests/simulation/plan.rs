@@ -110,12 +110,12 @@ pub fn user(number: usize) -> UserId {
     UserId::new(format!("u{number}")).unwrap()
 }
 
-/// Three rooms of the first user: an open one, one that hides what was before joining, and one that is closed.
+/// Three rooms of the first user, who may name them: an open one, one that hides what was before joining, and one that is closed.
 fn rooms(users: &[UserId]) -> Vec<RoomSpec> {
     let first = |count: usize| users.iter().skip(1).take(count).cloned().collect::<Vec<_>>();
     vec![
-        RoomSpec::public("open").members(first(3)),
-        RoomSpec::public("since").members(first(2)).since_join(),
+        RoomSpec::public("open").named("open").members(first(3)),
+        RoomSpec::public("since").named("since").members(first(2)).since_join(),
         RoomSpec::private("closed").named("closed").members(first(2)),
     ]
 }

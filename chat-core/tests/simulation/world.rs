@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use chat_core::{
-    Clock, Encoding, Engine, Entry, Identity, Key, RoomId, Seq, Store, StoreError, Timestamp, UserId,
+    Clock, Encoding, Engine, Entry, Identity, Key, Members, RoomId, Seq, Store, StoreError, Timestamp, UserId,
     conformance::faulty::{
         Answer, BrokerOdds, Call, Chance, FaultyBroker, FaultyStore, LaggingAccess, RandomFaults, StoreFault, StoreOdds,
     },
@@ -132,6 +132,7 @@ impl World {
             .store(Arc::new(FaultyStore::new(self.store.clone(), faults)))
             .broker(Arc::new(self.broker.clone()))
             .presence(Arc::new(self.presence.clone()))
+            .policy(Arc::new(rules()))
             .clock(self.clock.clone())
             .entropy(Arc::new(self.chance.fork()))
             .limits(self.plan.limits.clone());
@@ -323,6 +324,11 @@ impl Clock for Virtual {
     fn now(&self) -> Timestamp {
         Timestamp(1_800_000_000_000).plus_ms(i64::try_from(self.0.elapsed().as_millis()).unwrap())
     }
+}
+
+/// The rules of the rooms, for the nodes and for the check.
+pub fn rules() -> Members {
+    Members::default().people_name_rooms()
 }
 
 pub fn identity(user: &UserId) -> Identity {

@@ -114,6 +114,22 @@ test('a room that cannot be sent right now is followed again from where it stood
   assert.deepEqual([seqs(), of('unfollowed')], [[1, 2], []]);
 });
 
+test('a room that comes while it is asked for again is not taken for lost', async () => {
+  chat.connect();
+  await net.latest().greet();
+  const socket = net.latest();
+  await socket.say(entry(1), { type: 'unfollowed', room: 'r', why: 'retry' });
+  mock.timers.tick(125);
+  const { ref } = socket.take('follow');
+  await socket.say({ type: 'followed', room: 'r', seq: 1, id: 'id-1' }); // to an earlier try
+  await socket.say({ type: 'error', ref, code: 1000, name: 'invalid', message: 'followed already', retryable: false });
+  assert.deepEqual(of('unfollowed'), []);
+  assert.deepEqual(chat.cursors(), [{ room: 'r', seq: 1, id: 'id-1' }]);
+  await socket.say({ type: 'unfollowed', room: 'r', why: 'retry' }, { type: 'followed', room: 'r', seq: 1, id: 'id-1' });
+  mock.timers.tick(60_000);
+  assert.deepEqual(socket.of('follow').length, 1, 'nothing is asked for that came by itself');
+});
+
 test('waits grow with full jitter and stay below the cap', () => {
   for (let attempt = 0; attempt < 2_000; attempt += 1) {
     const most = Math.min(15_000, 250 * 2 ** attempt);

@@ -182,7 +182,7 @@ impl Ear {
                 }
                 heard = heard.next() => match heard {
                     Some(_) if cut.is_some() => {}
-                    Some(heard) => self.hold(heard),
+                    Some(heard) => self.hold(&heard),
                     None => self.heard = None,
                 },
             }
@@ -197,7 +197,7 @@ impl Ear {
         self.held.remove(at).map(|held| held.heard)
     }
 
-    fn hold(&mut self, heard: Heard) {
+    fn hold(&mut self, heard: &Heard) {
         let odds = *self.shared.odds.lock();
         let now = Instant::now();
         if self.chance.percent(odds.cut) {

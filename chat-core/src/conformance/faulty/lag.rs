@@ -101,6 +101,9 @@ impl StoreFault for LaggingAccess {
                 let least = whole.1.max(self.places(*room).answered).max(Seq::FIRST);
                 let through = if self.chance.percent(50) { least } else { whole.0 };
                 self.catch_up(*room, through).await?;
+                if self.places(*room).projected < through {
+                    return Ok(()); // not of this log: somebody has projected entries of another
+                }
                 *access = self.projection.access(*room, user).await?;
             }
             _ => {}

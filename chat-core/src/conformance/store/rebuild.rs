@@ -64,8 +64,8 @@ async fn act(room: &Setting, chance: &Chance, sent: &mut Vec<NewEntry>) {
         10 => member(who, whom, Membership::Role([Role::Member, Role::Moderator, Role::Owner][chance.below(3)])),
         11 => topic(who, &format!("topic {target}")),
         12 => {
-            let set = RoomChange::Set { title: Some("title".into()), topic: None, data: Some(json!([target])) };
-            entry(who, Body::Room(set))
+            let new = RoomChange::Set { title: Some("title".into()), topic: None, data: Some(json!([target])) };
+            entry(who, Body::Room(new))
         }
         _ => match chance.one_of(sent) {
             Some(first) => again(first),
@@ -116,12 +116,14 @@ impl State {
                 Change::Role(user, role) => drop(self.members.entry(user).and_modify(|member| member.0 = role)),
                 Change::Set { title, topic, data } => {
                     let record = &mut self.record;
-                    title.into_iter().for_each(|title| record.title = title);
-                    topic.into_iter().for_each(|topic| record.topic = topic);
-                    data.into_iter().for_each(|data| record.data = data);
+                    record.title = title.unwrap_or_else(|| record.title.clone());
+                    record.topic = topic.unwrap_or_else(|| record.topic.clone());
+                    record.data = data.unwrap_or_else(|| record.data.take());
                 }
                 Change::Fold(target) if target < entry.seq => {
-                    self.messages.entry(target).and_modify(|message| drop(fold(message, entry)));
+                    if let Some(message) = self.messages.get_mut(&target) {
+                        fold(message, entry);
+                    }
                 }
                 Change::Fold(_) | Change::Create(_) => {}
             }

@@ -150,7 +150,7 @@ impl Site {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        send(with_json(self.request(Method::POST, path), body)).await
+        send(with_json(self.request(Method::POST, path), &body)).await
     }
 
     pub(crate) async fn operator(&self, path: &str) -> Answer {
@@ -194,7 +194,7 @@ impl Site {
     }
 
     pub(crate) async fn post_as(&self, token: &str, path: &str, body: Value) -> Answer {
-        send(with_json(self.request(Method::POST, path).bearer_auth(token), body)).await
+        send(with_json(self.request(Method::POST, path).bearer_auth(token), &body)).await
     }
 }
 
@@ -216,7 +216,7 @@ impl Drop for Server {
     }
 }
 
-pub(crate) fn with_json(request: RequestBuilder, body: Value) -> RequestBuilder {
+pub(crate) fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
     request.header("content-type", "application/json").body(body.to_string())
 }
 

@@ -30,7 +30,8 @@ impl Socket {
 
     /// Connects with these headers, or returns the status that refused it.
     pub(crate) async fn try_open(server: &Site, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        match connect_async(request(server, headers)).await {
+        // Boxed: it is large, and so would be every future that waits for it.
+        match Box::pin(connect_async(request(server, headers))).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(Error::Http(answer)) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),

@@ -140,7 +140,7 @@ async fn no_secret_reaches_the_log_or_the_database() {
     server.get_as(&token, "/api/me").await;
     server.post("/api/login", json!({ "user": "ann", "password": "wrong horse battery" })).await;
     let request =
-        with_json(server.request(Method::POST, "/api/login"), json!({ "user": PASSWORD, "password": PASSWORD }));
+        with_json(server.request(Method::POST, "/api/login"), &json!({ "user": PASSWORD, "password": PASSWORD }));
     send(request.header("cookie", format!("chat_session={token}"))).await;
     for entry in std::fs::read_dir(server.folder.path()).unwrap() {
         let path = entry.unwrap().path();

@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::server::{Answer, PASSWORD, Server, send, with_json};
 
 async fn login_from(server: &Server, address: &str, password: &str) -> Answer {
-    let request = with_json(server.request(Method::POST, "/api/login"), json!({ "user": "ann", "password": password }));
+    let request =
+        with_json(server.request(Method::POST, "/api/login"), &json!({ "user": "ann", "password": password }));
     send(request.header("x-forwarded-for", address)).await
 }
 
@@ -14,7 +15,7 @@ async fn login_from(server: &Server, address: &str, password: &str) -> Answer {
 async fn guessing_is_slowed_down_and_the_owner_still_logs_in() {
     let server = Server::start(&["--behind-proxy"]);
     let new = json!({ "user": "ann", "password": PASSWORD });
-    let request = with_json(server.request(Method::POST, "/api/register"), new).header("x-forwarded-for", "192.0.2.1");
+    let request = with_json(server.request(Method::POST, "/api/register"), &new).header("x-forwarded-for", "192.0.2.1");
     assert_eq!(send(request).await.status, 201);
 
     let mut refused = None;

@@ -34,7 +34,7 @@ async fn page_accounts_and_sockets_work_over_tls() {
     let trusted = Certificate::from_pem(pem.as_bytes()).unwrap();
     let client = Client::builder().no_proxy().tls_certs_only([trusted]).build().unwrap();
     let account = json!({ "user": "ann", "password": PASSWORD });
-    let post = |path| send(with_json(client.post(format!("{}/api/{path}", server.url)), account.clone()));
+    let post = |path| send(with_json(client.post(format!("{}/api/{path}", server.url)), &account));
     assert_eq!(post("register").await.status, StatusCode::CREATED);
     let login = post("login").await;
     assert!(login.headers[SET_COOKIE].to_str().unwrap().ends_with("; Secure"), "the cookie stays on https");
@@ -57,7 +57,7 @@ async fn page_accounts_and_sockets_work_over_tls() {
 async fn the_cookie_stays_on_https_behind_a_proxy_that_does_it() {
     let server = Server::start(&["--behind-proxy"]);
     server.register("ann").await;
-    let login = with_json(server.request(Method::POST, "/api/login"), json!({ "user": "ann", "password": PASSWORD }));
+    let login = with_json(server.request(Method::POST, "/api/login"), &json!({ "user": "ann", "password": PASSWORD }));
     let line = send(login.header("x-forwarded-proto", "https")).await.headers[SET_COOKIE].clone();
     assert!(line.to_str().unwrap().ends_with("; Secure"));
 }

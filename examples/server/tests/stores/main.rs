@@ -70,7 +70,7 @@ async fn send_from(site: &Site, token: &str, messages: &str, from: u32) -> (u32,
 async fn post(site: &Site, token: &str, messages: &str, number: u32, key: &str) -> Option<StatusCode> {
     let request = site.request(Method::POST, messages).bearer_auth(token).timeout(PATIENCE);
     let body = json!({ "key": key, "body": { "kind": "text", "text": number.to_string() } });
-    Some(with_json(request, body).send().await.ok()?.status())
+    Some(with_json(request, &body).send().await.ok()?.status())
 }
 
 /// Returns all texts of a room, oldest first.

@@ -164,7 +164,7 @@ async fn no_text_is_long_enough_to_overflow_a_length_s20() {
         ("/api/register".to_owned(), json!({ "user": "bob", "password": long })),
         ("/api/login".to_owned(), json!({ "user": long, "password": "x" })),
     ] {
-        let request = with_json(server.request(Method::POST, &path), body).bearer_auth(&token);
+        let request = with_json(server.request(Method::POST, &path), &body).bearer_auth(&token);
         assert_eq!(send(request).await.status, 413, "{path}");
     }
     let mut socket = Socket::open(&server, &token).await;

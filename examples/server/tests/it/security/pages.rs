@@ -66,7 +66,7 @@ async fn another_sites_page_changes_nothing_with_the_cookie_s2() {
             path if path.ends_with("/messages") => message,
             _ => json!({ "key": key() }),
         };
-        with_json(server.request(Method::POST, path), body).header("cookie", format!("chat_session={token}"))
+        with_json(server.request(Method::POST, path), &body).header("cookie", format!("chat_session={token}"))
     };
     let paths = ["messages", "join", "leave"].map(|end| format!("/chat/rooms/{room}/{end}"));
     for path in paths.iter().map(String::as_str).chain(["/api/logout", "/api/password", "/chat/rooms"]) {

@@ -82,7 +82,7 @@ async fn twenty_planted_secrets_are_in_no_log_line_no_metric_and_no_argument_s3_
     socket.hear_text().await;
     socket.post(&room, "/stock=AAPL.US").await; // the key of the quotes goes into a URL that cannot be reached
     socket.hear_text().await;
-    let again = with_json(login(), json!({ "user": "ann", "password": new }));
+    let again = with_json(login(), &json!({ "user": "ann", "password": new }));
     planted.keep(send(again).await.json()["token"].as_str().unwrap());
 
     assert!(planted.0.len() >= 20, "{}", planted.0.len());

@@ -145,7 +145,7 @@ async fn every_login_has_a_fresh_token_whatever_the_client_brings_s13() {
     let mut tokens = BTreeSet::from([first.clone()]);
     for brought in [&first, &fixed, "planted"] {
         let login =
-            with_json(server.request(Method::POST, "/api/login"), json!({ "user": "ann", "password": PASSWORD }));
+            with_json(server.request(Method::POST, "/api/login"), &json!({ "user": "ann", "password": PASSWORD }));
         let answer = send(login.header("cookie", format!("chat_session={brought}")).bearer_auth(brought)).await;
         let token = answer.json()["token"].as_str().unwrap().to_owned();
         assert!(answer.headers["set-cookie"].to_str().unwrap().starts_with(&format!("chat_session={token};")));
