@@ -125,6 +125,8 @@ async fn who_refreshes_with_a_token_that_ends_as_soon_is_not_warned_again() {
     let mut client = chat.greeted(&token).await;
     client.until(|frame| frame["type"] == "expiring").await;
     assert_eq!(refresh(&mut client, &token).await["type"], "welcome");
+    let mut other = chat.greeted("bob/phone/1").await;
+    other.until(|frame| frame["type"] == "expiring").await; // all sessions have been looked at once more
     chat.minutes_pass(1);
     let word = client.until(|frame| frame["type"] == "expiring" || frame["type"] == "close").await;
     assert_eq!(word["code"], 4002, "{word}");

@@ -274,7 +274,7 @@ impl Checker<'_> {
     }
 
     /// P4 for one sender. A draft may come after a later one only if it may have been refused for good, which the
-    /// sender did not hear: when its author got a right in between.
+    /// sender did not hear: when its author got a right before it was stored.
     fn senders_keep_their_order(&mut self) {
         let mut wrong = Vec::new();
         for ((client, room), keys) in &self.facts.sent {
@@ -284,9 +284,9 @@ impl Checker<'_> {
                 keys.iter().filter_map(|key| Some((*key, *self.facts.keys.get(&name(key))?))).collect();
             for (at, (first, first_seq)) in stored.iter().enumerate() {
                 let overtook = stored[at..].iter().find(|(_, seq)| seq < first_seq);
-                let Some((second, second_seq)) = overtook else { continue };
+                let Some((second, _)) = overtook else { continue };
                 let log = &self.facts.rooms[room];
-                if !log.gave_a_right(&user, self.facts.heads[&name(first)], *second_seq) {
+                if !log.gave_a_right(&user, self.facts.heads[&name(first)], *first_seq) {
                     let (first, second, room) = (short(first), short(second), short(room));
                     wrong.push(format!("P4: client {client} sent {first} before {second} to {room}"));
                 }

@@ -11,15 +11,11 @@ const MARKED: &[(&str, &str)] = &[
     // A measurement, which nobody gives any text.
     (
         "chat-store-sql/examples/throughput.rs",
-        "let rows: Vec<(i64, String, Option<String>)> = on!(self, connection => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(connection).await.unwrap());",
+        "let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.unwrap();",
     ),
     (
         "chat-store-sql/examples/throughput.rs",
         "on!(self, connection => drop(sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap()));",
-    ),
-    (
-        "chat-store-sql/examples/throughput.rs",
-        "on!(self, connection => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(connection).await.unwrap())",
     ),
     ("chat-store-sql/src/connection.rs", "let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));"),
     ("chat-store-sql/src/connection.rs", "let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));"),
