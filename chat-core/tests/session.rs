@@ -118,6 +118,9 @@ async fn a_cursor_of_a_room_beyond_those_a_session_follows_is_too_many() {
     let second = hub.create(RoomSpec::public("second")).await.unwrap();
     second.post(chat_core::Draft::text("the latest")).await.unwrap();
     let mut client = Client::connect(&engine, "ann");
+    let three = [first, foreign, second.id()].map(|room| json!({"room": room, "seq": 0}));
+    let _ = client.say(&json!({"type": "hello", "ref": 0, "cursors": three}));
+    assert_eq!(client.next().await["name"], "invalid", "a client that is obedient would come back for ever");
     let cursors = [json!({"room": first, "seq": 0}), json!({"room": foreign, "seq": 0})];
     let _ = client.say(&json!({"type": "hello", "ref": 1, "cursors": cursors}));
     let mut why = std::collections::BTreeMap::new();

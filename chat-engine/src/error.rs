@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "no store is opened by `carrier-pigeon:`; this version opens `memory:`, `sqlite:` (feature `sqlite`), \
-             `postgres:` (feature `postgres`), `mysql:` (feature `mysql`), `mariadb:` (feature `mysql`)"
+             `postgres:` (feature `postgres`), `mysql:` (feature `mysql`), `mariadb:` (feature `mysql`), `mongodb:` (feature `mongodb`)"
         );
     }
 

@@ -36,6 +36,7 @@
 //! | `sqlite` | yes | stores at `sqlite:path` |
 //! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
 //! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
+//! | `mongodb` | no | stores at `mongodb://host/database?namespace=chat_`; brings rustls with ring |
 //! | `tls` | no | TLS to those servers, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.

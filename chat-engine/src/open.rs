@@ -33,6 +33,7 @@ impl Part {
                 ("postgres", Some("postgres")),
                 ("mysql", Some("mysql")),
                 ("mariadb", Some("mysql")),
+                ("mongodb", Some("mongodb")),
             ],
             Self::Broker | Self::Presence | Self::Queue => &[("memory", None)],
         }
@@ -75,6 +76,11 @@ pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
         "postgres" => sql(url).await,
         #[cfg(feature = "mysql")]
         "mysql" | "mariadb" => sql(url).await,
+        #[cfg(feature = "mongodb")]
+        "mongodb" => match chat_store_mongo::MongoStore::open(url.as_str()).await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
+        },
         scheme => Err(OpenError::unknown(Part::Store, scheme)),
     }
 }

@@ -14,7 +14,10 @@ impl Url {
     }
 
     /// Returns all of it, for the adapter that opens it.
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")), allow(dead_code))] // memory needs nothing but the scheme
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb")),
+        allow(dead_code)
+    )] // memory needs nothing but the scheme
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -28,6 +28,7 @@ SENDS_UNDER_WAY = 16
 RETRYABLE = {"retry", "behind", "rate_limited", "draining"}
 FINAL_CLOSE_CODES = {1000, 1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4020}
 CUT = {"type": "error", "name": "retry", "message": "the connection was cut", "retryable": True}
+TOO_LONG = {"type": "error", "name": "invalid_body", "message": "this is too long", "retryable": False}
 
 
 class Ended(Exception):
@@ -274,8 +275,7 @@ class Chat:
                 draft.ref = next(self.refs)
                 frame = draft.request | {"ref": draft.ref}
                 if len(as_text(frame).encode()) > self.limits["frame_bytes"]:
-                    self._settle(draft, CUT | {"name": "invalid_body", "message": "too long", "retryable": False})
-                    continue
+                    return self._settle(draft, TOO_LONG)
                 self._say(frame)
                 under_way += 1
             if draft is self.lanes[draft.lane].refused:

@@ -245,9 +245,9 @@ class Vectors(unittest.IsolatedAsyncioTestCase):
 class Server:
     """A chat-server in a folder of its own, behind a proxy that keeps its port and can cut connections."""
 
-    async def start(self, folder):
+    async def start(self, folder, *options):
         self.process = await asyncio.create_subprocess_exec(
-            os.environ["CHAT_SERVER_BIN"], "--listen", "127.0.0.1:0", "--admin", "off", "--demo",
+            os.environ["CHAT_SERVER_BIN"], "--listen", "127.0.0.1:0", "--admin", "off", "--demo", *options,
             cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
         async for line in self.process.stdout:
             if found := re.search(rb"^listening on http://127.0.0.1:(\d+)", line):
@@ -326,15 +326,13 @@ class RealServer(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         asyncio.get_running_loop().set_debug(False)
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.server, self.running = Server(), []
+        self.server, self.running = Server(), {}
         await self.server.start(self.folder)
         await self.server.start_proxy()
-        self.ann, self.bob = await self.person("ann"), await self.person("bob")
+        self.ann, self.bob = await asyncio.gather(self.person("ann"), self.person("bob"))
 
     async def asyncTearDown(self):
-        for task in self.running:
-            task.cancel()
-        await asyncio.gather(*self.running, return_exceptions=True)
+        await asyncio.gather(*map(self.leave, list(self.running)))
         self.server.proxy.close()
         await self.server.kill()
 
@@ -346,13 +344,13 @@ class RealServer(unittest.IsolatedAsyncioTestCase):
         return await self.connected(Person(self.server, user))
 
     async def connected(self, person):
-        self.running.append(asyncio.create_task(person.run()))
+        self.running[person] = asyncio.create_task(person.run())
         await until(lambda: person.user)
         return person
 
     async def leave(self, person):
         """Ends the connection of this person, as if the program was ended."""
-        task = self.running.pop([self.ann, self.bob].index(person))
+        task = self.running.pop(person)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -388,7 +386,7 @@ class RealServer(unittest.IsolatedAsyncioTestCase):
 
     async def test_cuts(self):
         async def trouble():
-            for _ in range(4):
+            for _ in range(3):
                 await asyncio.sleep(0.4)
                 self.server.cut()
                 await asyncio.sleep(0.4)
@@ -445,14 +443,19 @@ class RealServer(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(gap, {"type": "gap", "room": room, "from": 1, "to": 2, "why": "not_visible"})
         self.assertEqual([entry["seq"] for entry in entries], [3, 4])
 
-    async def test_a_wrong_password_is_final(self):
-        login = client.Login(f"http://{self.server.address}", "ann", "wrong password")
-        with self.assertRaises(client.Ended):
-            await soon(client.Chat(f"ws://{self.server.address}/chat/ws", login).run())
+    async def test_a_login_that_ends(self):
+        room = await self.new_room()
+        await self.server.kill()
+        await self.server.start(self.folder, "--session", "2s")
+        self.ann.token.login = {"expires": 0}
+        await soon(self.ann.say(room, "before"))
+        await asyncio.sleep(2.5)
+        await soon(self.ann.say(room, "after"))
 
-    async def test_a_token_of_nobody_is_final(self):
-        with self.assertRaises(client.Ended):
-            await soon(client.Chat(f"ws://{self.server.address}/chat/ws", lambda: "nobody").run())
+    async def test_who_may_not_come_in_gives_up(self):
+        for token in client.Login(f"http://{self.server.address}", "ann", "wrong password"), lambda: "nobody":
+            with self.assertRaises(client.Ended):
+                await soon(client.Chat(f"ws://{self.server.address}/chat/ws", token).run())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 //! What a session's requests do, one after the other.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     Inner,
@@ -13,9 +13,12 @@ use crate::{
     fanout::{Class, Seat},
     hub::{Event, Start},
     model::{Body, Cursor, Entry, Identity, Notice, Page, RoomId, RoomSummary, Seq, Timestamp},
-    protocol::{CloseCode, Code, HubError, Request, ServerFrame},
+    protocol::{Close, CloseCode, Code, HubError, Request, ServerFrame},
     store::{Access, Listing},
 };
+
+/// Who has too many connections comes back after this: by then one of the others may have ended, or be found dead.
+const WAIT_FOR_A_PLACE: Duration = Duration::from_secs(10);
 
 /// Entries of an inbox that are looked through at once for a revocation since the connection began.
 const REVOCATIONS_LOOKED_AT: u16 = 64;
@@ -136,7 +139,7 @@ impl Core {
                 self.greeted(None);
                 match error.code {
                     Code::Unauthenticated => self.outbox.close(CloseCode::Unauthenticated.into()),
-                    Code::TooMany => self.outbox.close(CloseCode::TooMany.into()),
+                    Code::TooMany => self.outbox.close(Close::new(CloseCode::TooMany).after(WAIT_FOR_A_PLACE)),
                     Code::Draining => self.outbox.close(self.engine.goodbye(1)),
                     _ => {}
                 }
@@ -154,8 +157,8 @@ impl Core {
         if engine.draining.load(std::sync::atomic::Ordering::Acquire) {
             return Err(Code::Draining.into());
         }
-        if cursors.len() > engine.limits.rooms_per_session_max + 1 {
-            return Err(Code::TooMany.into());
+        if cursors.len() > engine.limits.rooms_per_session_max {
+            return Err(HubError::new(Code::Invalid, "there are more cursors than a connection follows rooms"));
         }
         let identity = self.identify(token).await?;
         // The inbox first: what joins after this is announced there, and what joined before is in the list.

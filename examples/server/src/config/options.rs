@@ -44,7 +44,8 @@ come back, and ends within the grace. A second signal ends it at once.";
 #[derive(Args, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Options {
-    /// Where people connect. Other than loopback needs TLS or --behind-proxy [default: 127.0.0.1:8080]
+    /// Where people connect; port 0 takes a free one, and a line of the output says which. Other than loopback needs
+    /// TLS or --behind-proxy [default: 127.0.0.1:8080]
     #[arg(long, env = "CHAT_LISTEN", value_name = "ADDRESS")]
     pub(super) listen: Option<SocketAddr>,
 
