@@ -2,7 +2,8 @@
 //!
 //! Those who push, the connection's task and a client that reads now and then run as tasks of shuttle. Each of them lets
 //! others go on between its calls; the outbox does where it holds no lock: when it gives up an old waker, and before it
-//! wakes; between registering a waker and looking nobody comes in, so that order is not tried. `SCHEDULES=100000` tries more orders than the 4,000 of each case here.
+//! wakes; between registering a waker and looking nobody comes in, so that order is not tried.
+//! `SCHEDULES=100000` tries more orders than the 4,000 of each case here.
 #![allow(clippy::unwrap_used)]
 
 mod socket;
