@@ -10,7 +10,7 @@ use std::{
 
 use chat_check::{
     checker,
-    figures::{Figures, Times},
+    figures::{Figures, Isolation, Times},
     history,
     run::{self, Failure, Plan},
 };
@@ -67,7 +67,12 @@ fn judge(file: &Path) -> Result<(bool, Figures), Failure> {
     let broken =
         if broken.is_empty() { "all promises were kept".to_owned() } else { format!("BROKEN: {}", broken.join(", ")) };
     println!("{}: {broken}", file.display());
-    Ok((verdict.is_clean(), figures))
+    let isolation = Isolation::of(&history);
+    if let Some(isolation) = &isolation {
+        println!("\n{isolation}");
+    }
+    let is_isolated = isolation.is_none_or(|isolation| isolation.broken().is_empty());
+    Ok((verdict.is_clean() && is_isolated, figures))
 }
 
 #[tokio::main]
