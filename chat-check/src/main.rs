@@ -12,7 +12,7 @@ use chat_check::{
     checker,
     figures::{Figures, Isolation, Times},
     history,
-    run::{self, Failure, Plan},
+    run::{self, Failure, Plan, Scenario},
 };
 use clap::Parser;
 use tempfile::TempDir;
@@ -79,7 +79,8 @@ fn judge(file: &Path) -> Result<(bool, Figures), Failure> {
 async fn start(mut plan: Plan, keep: Option<PathBuf>) -> Result<bool, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seed = *plan.seed.get_or_insert(now.as_secs());
-    println!("{:?} × {}, {} drafts a second, seed {seed}", plan.scenario, plan.rounds, plan.rate);
+    let rounds = if plan.scenario == Scenario::Slow { 1 } else { plan.rounds };
+    println!("{:?} × {rounds}, {} drafts a second, seed {seed}", plan.scenario, plan.rate);
     let (folder, temporary) = folder(keep)?;
     let done = run::run(&plan, &folder).await.and_then(|history| judge(&history));
     let good = done.as_ref().is_ok_and(|(clean, figures)| *clean && is_fast_enough(figures));
