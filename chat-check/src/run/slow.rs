@@ -27,13 +27,13 @@ pub(super) const TEXT: usize = 1_000;
 /// 64 kbit/s, in bytes a second.
 const NARROW: u32 = 8_000;
 /// Before anything is measured: the server's recent entries of each room, which it keeps for all, are complete then.
-const WARM_UP: Duration = Duration::from_secs(25);
+const WARM_UP: Duration = Duration::from_secs(35);
 const WITHOUT: Duration = Duration::from_secs(30);
 /// How long is waited for the server to give up those who take nothing: 60 s, and five times the 5 s it may be late.
 const WITH_MAX: Duration = Duration::from_secs(86);
 /// Progress is shown this often.
 const PIECE: Duration = Duration::from_secs(5);
-const PIECES: u32 = 24;
+const PIECES: u32 = 26;
 
 /// Says how many clients are slow.
 #[derive(Clone, Copy, Debug)]
