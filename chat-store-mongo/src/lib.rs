@@ -9,10 +9,10 @@
 //! # Ok::<(), chat_core::StoreError>(()) }).unwrap();
 //! ```
 //!
-//! All collections begin with the `namespace` (`chat_`), so that the database may be the host's own. The other parameters of
-//! the URL are the driver's, such as `tls=true`; it does not compile without TLS, which is rustls with ring. What they say about read preference and
-//! concerns is set aside: everything is written with `w: majority, j: true`, and read from the primary with read
-//! concern `majority`. `mongodb+srv:` is not supported: name the hosts.
+//! All collections begin with the `namespace` (`chat_`), so that the database may be the host's own. The other
+//! parameters of the URL are the driver's, such as `tls=true`; it does not compile without TLS, which is rustls with
+//! ring. What the URL says about read preference and concerns is set aside: everything is written with `w: majority,
+//! j: true`, and read from the primary with read concern `majority`. `mongodb+srv:` is not supported: name the hosts.
 //!
 //! The driver is the official one (`mongodb`). The tests ran on SecantusDB 0.7, which speaks MongoDB's protocol and is a single
 //! server; whoever runs a replica set of mongod should run the conformance suite on one of theirs once.

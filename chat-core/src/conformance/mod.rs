@@ -24,6 +24,7 @@ pub mod hub;
 pub mod presence;
 pub mod queue;
 pub mod store;
+pub mod transport;
 
 use std::{fmt::Debug, future::Future, time::Duration};
 

@@ -18,6 +18,9 @@ pub(crate) enum Io {
     Tcp(TcpStream),
     /// The lock is never waited for: one task uses it.
     Foreign(Mutex<Pin<Box<dyn Duplex>>>),
+    /// Behaves like TCP, in a test that decides when there is room.
+    #[cfg(test)]
+    Fake(super::outbox::schedules::Socket),
 }
 
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -29,6 +32,8 @@ impl fmt::Debug for Io {
         f.write_str(match self {
             Self::Tcp(_) => "Tcp",
             Self::Foreign(_) => "Foreign",
+            #[cfg(test)]
+            Self::Fake(_) => "Fake",
         })
     }
 }
@@ -43,6 +48,8 @@ impl Io {
         match self {
             Self::Tcp(tcp) => tcp.try_write(bytes),
             Self::Foreign(_) => Err(io::ErrorKind::WouldBlock.into()),
+            #[cfg(test)]
+            Self::Fake(socket) => socket.try_write(bytes),
         }
     }
 
@@ -56,6 +63,8 @@ impl Io {
                 }
             },
             Self::Foreign(stream) => stream.lock().as_mut().poll_write(cx, bytes),
+            #[cfg(test)]
+            Self::Fake(socket) => socket.poll_take(cx, bytes),
         }
     }
 
@@ -63,6 +72,8 @@ impl Io {
         match self {
             Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Foreign(stream) => stream.lock().as_mut().poll_flush(cx),
+            #[cfg(test)]
+            Self::Fake(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -80,6 +91,8 @@ impl Io {
                 }
             },
             Self::Foreign(stream) => stream.lock().as_mut().poll_read(cx, buf),
+            #[cfg(test)]
+            Self::Fake(_) => Poll::Pending,
         }
     }
 
@@ -88,6 +101,8 @@ impl Io {
         match self {
             Self::Tcp(tcp) => Poll::Ready(socket2::SockRef::from(tcp).shutdown(Shutdown::Write)),
             Self::Foreign(stream) => stream.lock().as_mut().poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Fake(_) => Poll::Ready(Ok(())),
         }
     }
 }

@@ -308,4 +308,6 @@ impl State {
 }
 
 #[cfg(test)]
+pub(super) mod schedules;
+#[cfg(test)]
 mod tests;

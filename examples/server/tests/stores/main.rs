@@ -30,6 +30,12 @@ async fn what_was_acknowledged_outlives_a_crash_on_mariadb() {
     acknowledged_outlives_a_crash(&url("CHAT_TEST_MYSQL").replacen("mysql:", "mariadb:", 1)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MongoDB: scripts/test"]
+async fn what_was_acknowledged_outlives_a_crash_on_mongodb() {
+    acknowledged_outlives_a_crash(&format!("{}/chat", url("CHAT_TEST_MONGODB"))).await;
+}
+
 /// Kills the process in the middle of a stream of messages, which goes on where it was cut off, on the same database.
 async fn acknowledged_outlives_a_crash(store: &str) {
     let folder = tempfile::tempdir().unwrap();
