@@ -1,11 +1,14 @@
 //! How long things took, out of a history: the same figures for a run of a minute ago and for one of last year.
 
+mod isolation;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     time::Duration,
 };
 
+pub use self::isolation::Isolation;
 use crate::history::{Event, How, Name, Record};
 
 /// Is a list of times, in microseconds.

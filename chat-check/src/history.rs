@@ -87,6 +87,8 @@ pub enum Event {
     Read(Part),
     /// A log, as it stands after everything.
     Final(Log),
+    /// Something of the server was measured from outside.
+    Sample(Sample),
 }
 
 /// Is a draft on its way.
@@ -282,6 +284,14 @@ pub struct Fault {
     pub target: Name,
     pub start: u64,
     pub stop: u64,
+}
+
+/// Is one measurement; which there are: [`Isolation`](crate::figures::Isolation).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Sample {
+    pub what: Name,
+    pub value: u64,
 }
 
 /// Is how a server stopped; `status` is absent if a signal ended it.

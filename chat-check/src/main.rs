@@ -10,9 +10,9 @@ use std::{
 
 use chat_check::{
     checker,
-    figures::{Figures, Times},
+    figures::{Figures, Isolation, Times},
     history,
-    run::{self, Failure, Plan},
+    run::{self, Failure, Plan, Scenario},
 };
 use clap::Parser;
 use tempfile::TempDir;
@@ -67,14 +67,20 @@ fn judge(file: &Path) -> Result<(bool, Figures), Failure> {
     let broken =
         if broken.is_empty() { "all promises were kept".to_owned() } else { format!("BROKEN: {}", broken.join(", ")) };
     println!("{}: {broken}", file.display());
-    Ok((verdict.is_clean(), figures))
+    let isolation = Isolation::of(&history);
+    if let Some(isolation) = &isolation {
+        println!("\n{isolation}");
+    }
+    let is_isolated = isolation.is_none_or(|isolation| isolation.broken().is_empty());
+    Ok((verdict.is_clean() && is_isolated, figures))
 }
 
 #[tokio::main]
 async fn start(mut plan: Plan, keep: Option<PathBuf>) -> Result<bool, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seed = *plan.seed.get_or_insert(now.as_secs());
-    println!("{:?} × {}, {} drafts a second, seed {seed}", plan.scenario, plan.rounds, plan.rate);
+    let rounds = if plan.scenario == Scenario::Slow { 1 } else { plan.rounds };
+    println!("{:?} × {rounds}, {} drafts a second, seed {seed}", plan.scenario, plan.rate);
     let (folder, temporary) = folder(keep)?;
     let done = run::run(&plan, &folder).await.and_then(|history| judge(&history));
     let good = done.as_ref().is_ok_and(|(clean, figures)| *clean && is_fast_enough(figures));

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
-        TcpListener, TcpStream,
+        TcpListener, TcpSocket, TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
     sync::{mpsc, watch},
@@ -41,6 +41,8 @@ pub enum Way {
     Delay(Duration),
     /// So many of them go through in a second.
     Bandwidth(u32),
+    /// They are not even read: whoever sends them finds the line full.
+    Hold,
     /// They vanish, and nobody is told. A connection that lost some stays silent in that direction until it ends:
     /// what came later would be nonsense.
     Swallow,
@@ -64,6 +66,8 @@ pub type Watcher = Arc<dyn Fn() -> Box<dyn Watch> + Send + Sync>;
 #[derive(Clone, Copy, Debug)]
 struct State {
     target: SocketAddr,
+    /// How much of what a server says the kernel takes before anybody reads it; without one, what it likes.
+    receive_buffer: Option<u32>,
     refuses: bool,
     asked: Way,
     answers: Way,
@@ -96,8 +100,8 @@ impl Proxy {
     pub async fn watched(target: SocketAddr, watcher: Watcher) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (asked, answers) = Default::default();
-        let state = State { target, refuses: false, asked, answers, era: 0, reset_era: 0, half_era: 0 };
+        let (receive_buffer, asked, answers) = Default::default();
+        let state = State { target, receive_buffer, refuses: false, asked, answers, era: 0, reset_era: 0, half_era: 0 };
         let state = watch::Sender::new(state);
         tokio::spawn(listen(listener, state.subscribe(), watcher));
         Ok(Self { address, state: Arc::new(state) })
@@ -111,6 +115,11 @@ impl Proxy {
     /// Leads new connections to another server.
     pub fn lead_to(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = target);
+    }
+
+    /// Gives new connections to the server so small a receive buffer, in bytes.
+    pub fn receive_buffer(&self, bytes: u32) {
+        self.state.send_modify(|state| state.receive_buffer = Some(bytes));
     }
 
     /// Breaks new connections at once, or lets them through again.
@@ -172,9 +181,17 @@ async fn listen(listener: TcpListener, mut state: watch::Receiver<State>, watche
     }
 }
 
+async fn connect(state: &State) -> io::Result<TcpStream> {
+    let socket = if state.target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(bytes) = state.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.connect(state.target).await
+}
+
 async fn carry(mut client: TcpStream, mut state: watch::Receiver<State>, watcher: Watcher) {
     let begin = *state.borrow();
-    let Ok(mut server) = TcpStream::connect(begin.target).await else { return };
+    let Ok(mut server) = connect(&begin).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let watch = Mutex::new(watcher());
     {
@@ -245,6 +262,7 @@ impl Pump {
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut silent = false;
         loop {
+            self.held().await;
             let most = match self.way() {
                 Way::Bandwidth(rate) => (rate / PIECES_PER_SECOND).clamp(1, 1024) as usize,
                 _ => CHUNK_BYTES,
@@ -259,6 +277,7 @@ impl Pump {
             if !seen(&buffer[..count]) {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
+            self.held().await;
             let way = self.way(); // it may have changed while nothing came
             silent |= way == Way::Swallow;
             if let Way::Bandwidth(rate) = way {
@@ -269,6 +288,11 @@ impl Pump {
                 return Ok(()); // the writer has failed, and says so itself
             }
         }
+    }
+
+    /// Waits as long as nothing is to go through. Who ends the proxy ends the connection, too.
+    async fn held(&self) {
+        let _ = self.state.clone().wait_for(|state| (self.way)(state) != Way::Hold).await;
     }
 
     fn way(&self) -> Way {

@@ -221,3 +221,22 @@ async fn a_watcher_sees_what_is_said_and_cuts_before_it_arrives() {
     assert_eq!(end(&mut client).await, None);
     assert_eq!(*heard.lock(), ["?", "?", "hung up"]);
 }
+
+#[tokio::test]
+async fn what_is_held_fills_the_line_and_arrives_whole_later() {
+    let mut line = line().await;
+    line.proxy.answers(Way::Hold);
+    say(&mut line.server, "held").await;
+    hears_nothing(&mut line.client).await;
+    let more = vec![b'x'; 64 << 20]; // more than any kernel keeps
+    let mut rest = &more[..];
+    while let Ok(written) = timeout(SILENCE, line.server.write(rest)).await {
+        rest = &rest[written.unwrap()..];
+        assert!(!rest.is_empty(), "somebody reads");
+    }
+    line.proxy.answers(Way::Pass);
+    hears(&mut line.client, "held").await;
+    let mut all = vec![0; more.len() - rest.len()];
+    timeout(PATIENCE, line.client.read_exact(&mut all)).await.unwrap().unwrap();
+    assert!(all.iter().all(|byte| *byte == b'x'));
+}

@@ -114,6 +114,7 @@ pub(super) fn of(record: &Record) -> Option<&str> {
         | Event::Close(_)
         | Event::Hangup(_)
         | Event::Fault(_)
+        | Event::Sample(_)
         | Event::Exit(_) => return None,
     })
 }

@@ -30,7 +30,16 @@ pub(super) struct User {
 pub(super) struct Entrance {
     pub(super) server: SocketAddr,
     pub(super) recorder: Recorder,
+    /// Drafts have at least so many characters.
+    pub(super) text_min: usize,
+    /// Who connects is about to be slow: has little room for what nobody reads, and is patient with the silence.
+    pub(super) is_slow: bool,
 }
+
+/// What the kernel of a slow client takes before anybody reads it. Half of it goes for the kernel's own notes.
+const SLOW_BUFFER: u32 = 8 * 1024;
+/// So long a slow client does not ask whether the server is still there: whatever it says is a sign of life.
+const SLOW_PATIENCE: Duration = Duration::from_mins(5);
 
 impl Entrance {
     /// Connects a client that receives `rooms`, or none if it only sends. What comes of other rooms, such as the
@@ -45,9 +54,15 @@ impl Entrance {
         let c = Name::from(c);
         let tap = Tap::new(c.clone(), self.recorder.clone(), chance, rooms.iter().copied().map(name).collect());
         let proxy = Proxy::watched(self.server, tap.watcher()).await?;
-        let hub = RemoteHub::connect(format!("ws://{}/chat/ws", proxy.address()), config(user)).await?;
+        let mut config = config(user);
+        if self.is_slow {
+            proxy.receive_buffer(SLOW_BUFFER);
+            (config.silence_max, config.idle_max) = (SLOW_PATIENCE, SLOW_PATIENCE);
+        }
+        let hub = RemoteHub::connect(format!("ws://{}/chat/ws", proxy.address()), config).await?;
+        let text_min = self.text_min;
         let (user, recorder, places) = (user.clone(), self.recorder.clone(), Mutex::default());
-        let client = Arc::new(Client { c, user, hub, proxy, tap, recorder, rooms, places });
+        let client = Arc::new(Client { c, user, hub, proxy, tap, recorder, rooms, places, text_min });
         if !client.rooms.is_empty() {
             tokio::spawn(listen(Arc::downgrade(&client), client.hub.events(Vec::new())));
         }
@@ -75,6 +90,7 @@ pub(super) struct Client {
     pub(super) rooms: BTreeSet<RoomId>,
     /// Where it stands in each.
     places: Mutex<BTreeMap<RoomId, u64>>,
+    text_min: usize,
 }
 
 async fn listen(client: Weak<Client>, mut events: BoxStream<'static, Told>) {
@@ -92,7 +108,8 @@ impl Client {
 
     /// Makes a draft with a text that no other has.
     pub(super) fn draft(&self, number: u64) -> Draft {
-        self.hub.draft_text(format!("{} says {number}", self.c))
+        let (says, least) = (format!("{} says {number} ", self.c), self.text_min);
+        self.hub.draft_text(format!("{says:.<least$}"))
     }
 
     /// Posts, and writes down what becomes of it. Its first poll hands the draft over, so that the order of first

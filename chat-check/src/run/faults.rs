@@ -13,10 +13,7 @@ use super::{
     rest::Rest,
     server::{GRACE, Server},
 };
-use crate::{
-    history::{Ended, Event},
-    proxy::Way,
-};
+use crate::history::{Ended, Event};
 
 /// Is a way to break a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,17 +27,14 @@ pub enum Scenario {
     /// Connections are cut after the server has said `ack` and before the client hears it; some drafts are sent by
     /// two clients at once.
     Cut,
-    /// A third of the clients is on a line of 64 kbit/s each time, and one of them takes next to nothing.
+    /// One client in ten stops reading, one in twenty reads at 64 kbit/s, and the others are compared with what they
+    /// had before. It is done once, and takes as long as it takes.
     Slow,
 }
 
 /// In the scenario `cut`, one ack in so many does not arrive.
 const CUT_ONE_IN: u64 = 20;
-/// In the scenario `slow`, bytes a second: 64 kbit/s, and what only keeps a connection from being dead.
-const NARROW: u32 = 8_000;
-const ALMOST_NOTHING: u32 = 100;
 const SERVER: &str = "server";
-const CLIENTS: &str = "clients";
 
 /// Is what is needed to break things.
 pub(super) struct Breaker<'a> {
@@ -67,8 +61,7 @@ impl Breaker<'_> {
                 Scenario::Kill => self.kill(start).await?,
                 Scenario::Pause => self.pause(start).await?,
                 Scenario::Drain => self.drain(start).await?,
-                Scenario::Slow => self.slow(start).await,
-                Scenario::Cut => {}
+                Scenario::Cut | Scenario::Slow => {}
             }
             done(round);
         }
@@ -89,18 +82,6 @@ impl Breaker<'_> {
         self.server.signal("CONT")?;
         self.recorder.fault("pause", SERVER, start);
         Ok(())
-    }
-
-    /// Makes lines narrow for as long as the peace before was, on average.
-    async fn slow(&mut self, start: u64) {
-        let first = usize::try_from(self.chance.below(3)).unwrap_or(0);
-        let slow = self.clients.iter().skip(first).step_by(3);
-        for (at, client) in slow.clone().enumerate() {
-            client.proxy.answers(Way::Bandwidth(if at == 0 { ALMOST_NOTHING } else { NARROW }));
-        }
-        sleep(self.every).await;
-        slow.for_each(|client| client.proxy.answers(Way::Pass));
-        self.recorder.fault("slow", CLIENTS, start);
     }
 
     async fn drain(&mut self, start: u64) -> Result<(), Failure> {

@@ -12,7 +12,7 @@
 //! | `server` | the process that is broken |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
-//! | `faults` | what is broken |
+//! | `faults`, `slow` | what is broken; clients that do not read |
 //! | `rest`, `recorder`, `progress` | accounts, rooms and logs over HTTP; the history; what is shown |
 
 mod chance;
@@ -24,6 +24,7 @@ mod progress;
 mod recorder;
 mod rest;
 mod server;
+mod slow;
 mod stage;
 mod tap;
 
@@ -40,7 +41,7 @@ use tokio::{
 pub use self::faults::Scenario;
 use self::{
     chance::Chance, client::Entrance, faults::Breaker, progress::Progress, recorder::Recorder, rest::Rest,
-    server::Server, stage::Stage,
+    server::Server, slow::Slow, stage::Stage,
 };
 
 /// Is why a run could not be done; broken promises are no failure of the run.
@@ -52,7 +53,7 @@ pub struct Plan {
     /// What is broken
     #[arg(value_enum)]
     pub scenario: Scenario,
-    /// How many times
+    /// How many times; `slow` is done once
     #[arg(long, default_value_t = 20)]
     pub rounds: u32,
     /// How long everything runs in peace before each time, on average, in ms
@@ -81,6 +82,15 @@ pub struct Plan {
     pub at_most: u64,
 }
 
+impl Plan {
+    /// Returns how many clients are slow.
+    fn slow(&self) -> Slow {
+        let is_slow = u32::from(self.scenario == Scenario::Slow);
+        let one_in = |count| is_slow as usize * (self.users as usize).div_ceil(count);
+        Slow { stalled: one_in(10), narrow: one_in(20) }
+    }
+}
+
 /// Runs the plan in `folder`. Returns the file with the history.
 ///
 /// # Errors
@@ -106,9 +116,16 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     let binary = plan.server.clone().map_or_else(beside_this_program, Ok)?;
     let mut server = Server::start(binary, folder.to_owned()).await?;
     let rest = Rest::at(server.address)?;
-    let entrance = Entrance { server: server.address, recorder: recorder.clone() };
+    let text_min = if plan.scenario == Scenario::Slow { slow::TEXT } else { 0 };
+    let entrance = Entrance { server: server.address, recorder: recorder.clone(), text_min, is_slow: false };
     let stage = Stage::set(plan, entrance, rest.clone(), &mut chance).await?;
     let crowd = stage.perform(plan, &mut chance).await?;
+    if plan.scenario == Scenario::Slow {
+        let gauges = slow::Gauges::watch(&server, recorder)?;
+        slow::run(&stage, plan.slow(), &gauges, recorder).await;
+        stage.settle(crowd).await?;
+        return stage.write_ends().await;
+    }
 
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
     let mut breaker = Breaker { server: &mut server, rest: &rest, clients, recorder, chance, every };

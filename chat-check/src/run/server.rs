@@ -28,6 +28,8 @@ pub(super) struct Server {
     /// Open as long as the process, so that it can print.
     _printed: BufReader<ChildStdout>,
     pub(super) address: SocketAddr,
+    /// Where it answers its operators.
+    pub(super) admin: SocketAddr,
 }
 
 impl Server {
@@ -40,10 +42,10 @@ impl Server {
         let reading = tokio::task::spawn_blocking(move || listening(stdout));
         let heard =
             tokio::time::timeout(PATIENCE, reading).await.map_err(|_| "the server does not begin to listen")??;
-        let (printed, address) =
+        let (printed, [admin, address]) =
             heard.map_err(|error| format!("the server did not start: {error}; its log: {}", log(&folder)))?;
         let child = server.child.take().ok_or("the server is gone")?;
-        Ok(Self { binary, folder, child, _printed: printed, address })
+        Ok(Self { binary, folder, child, _printed: printed, address, admin })
     }
 
     /// Starts it again, on the same files, after it has ended.
@@ -56,6 +58,11 @@ impl Server {
     pub(super) fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop)
+    }
+
+    /// Returns the process's id.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name.
@@ -100,7 +107,7 @@ impl Drop for Unready {
 fn spawn(binary: &PathBuf, folder: &std::path::Path) -> io::Result<Child> {
     let log = File::options().create(true).append(true).open(folder.join("server.log"))?;
     Command::new(binary)
-        .args(["--listen", "127.0.0.1:0", "--admin", "off", "--load-profile"])
+        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--load-profile"])
         .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
         .args(["--store", &format!("sqlite:{}", folder.join("chat.db").display())])
         .stdin(Stdio::null())
@@ -114,14 +121,18 @@ fn log(folder: &std::path::Path) -> String {
     log.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
 }
 
-/// Reads up to the line that says where it listens.
-fn listening(stdout: ChildStdout) -> io::Result<(BufReader<ChildStdout>, SocketAddr)> {
+/// Reads up to the line that says where it listens. Returns where operators are answered, and where people.
+fn listening(stdout: ChildStdout) -> io::Result<(BufReader<ChildStdout>, [SocketAddr; 2])> {
     let mut printed = BufReader::new(stdout);
-    let mut line = String::new();
+    let parse = |url: &str| url.parse().map_err(|_| io::Error::other("an address was expected"));
+    let (mut line, mut admin) = (String::new(), None);
     while printed.read_line(&mut line)? > 0 {
         if let Some(url) = line.trim().strip_prefix("listening on http://") {
-            let address = url.parse().map_err(|_| io::Error::other("an address was expected"))?;
-            return Ok((printed, address));
+            let admin = admin.ok_or_else(|| io::Error::other("no line says where the admin listener is"))?;
+            return Ok((printed, [admin, parse(url)?]));
+        }
+        if let Some(url) = line.trim().strip_prefix("admin on  http://") {
+            admin = Some(parse(url.split_whitespace().next().unwrap_or(url))?);
         }
         line.clear();
     }

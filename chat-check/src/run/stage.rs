@@ -36,6 +36,8 @@ pub(super) struct Stage {
     /// The room whose members come and go.
     door: RoomId,
     clients: Vec<Arc<Client>>,
+    /// How many of the last clients are slow, and only receive.
+    slow: usize,
     /// A second client of each of them, which only sends; or none.
     seconds: Vec<Arc<Client>>,
 }
@@ -72,9 +74,12 @@ impl Stage {
         }
         let door = door.ok_or("there is no room")?;
         let (clients, seconds) = Default::default();
-        let mut stage = Self { entrance, rest, owner: owner.clone(), rooms, door, clients, seconds };
+        let mut stage =
+            Self { entrance, rest, owner: owner.clone(), rooms, door, clients, slow: plan.slow().total(), seconds };
         stage.write_beginnings().await?;
-        for user in &users {
+        let healthy = users.len() - stage.slow;
+        for (at, user) in users.iter().enumerate() {
+            stage.entrance.is_slow = at >= healthy;
             let rooms = rooms_of.remove(&user.name).unwrap_or_default();
             let client = stage.entrance.connect(user.name.to_string(), user, rooms, chance.fork()).await?;
             stage.clients.push(client);
@@ -83,6 +88,7 @@ impl Stage {
                 stage.seconds.push(stage.entrance.connect(c, user, BTreeSet::new(), chance.fork()).await?);
             }
         }
+        stage.entrance.is_slow = false;
         Ok(stage)
     }
 
@@ -93,8 +99,9 @@ impl Stage {
         let idle = (0..plan.idle).map(|number| extra(format!("idle{number:04}"), chance.fork()));
         let mut others = future::try_join_all(idle.collect::<Vec<_>>()).await?;
         let mut tasks = JoinSet::new();
-        let every = Duration::from_secs(1) * plan.users / plan.rate.max(1);
-        for (at, client) in self.clients.iter().enumerate() {
+        let talkers = &self.clients[..self.clients.len() - self.slow];
+        let every = Duration::from_secs(1) * u32::try_from(talkers.len())? / plan.rate.max(1);
+        for (at, client) in talkers.iter().enumerate() {
             let second = self.seconds.get(at).cloned();
             let publisher = Publisher::new(client.clone(), second, every, chance.fork()).await?;
             tasks.spawn(publisher.run(stopped.clone()));
@@ -109,6 +116,11 @@ impl Stage {
         let rooms = self.rooms.iter().copied().collect();
         tasks.spawn(async move { read_along(&rest, &owner.token, rooms, &recorder, stopped).await });
         Ok(Crowd { tasks, stop, others })
+    }
+
+    /// Returns those who are to be slow.
+    pub(super) fn slow(&self) -> &[Arc<Client>] {
+        &self.clients[self.clients.len() - self.slow..]
     }
 
     /// Returns all clients.
