@@ -184,6 +184,11 @@ impl Case {
 
     /// Types a command in the case's room. Returns the one reply that a bot posts there, or else what happened.
     pub(crate) async fn command(&mut self, typed: &str) -> String {
+        self.command_about(typed, "").await
+    }
+
+    /// Types a command while others are at work in the case's room: its reply is the one that names `subject`.
+    pub(crate) async fn command_about(&mut self, typed: &str, subject: &str) -> String {
         let mut raw = self.followed().await;
         raw.say(&self.fill(&send(&json!({ "kind": "text", "text": typed })))).await;
         let (mut accepted, mut reply) = (false, None);
@@ -192,7 +197,10 @@ impl Case {
                 Ok(frame) if frame["type"] == "accepted" => accepted = true,
                 Ok(frame) if frame["type"] == "error" => return format!("error {}", frame["name"]),
                 Ok(frame) if frame["type"] == "entry" => {
-                    reply = Some(frame["body"]["text"].as_str().unwrap().to_owned());
+                    let text = frame["body"]["text"].as_str().unwrap();
+                    if text.contains(subject) {
+                        reply = Some(text.to_owned());
+                    }
                 }
                 Ok(_) => {}
                 Err(end) => return end,
