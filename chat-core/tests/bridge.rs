@@ -22,7 +22,7 @@ const NAMES: [&str; 3] = ["ann", "bob", "cho"];
 /// Heads are not polled while a test runs: only hints bring what is stored elsewhere.
 fn only_hints() -> Limits {
     let mut limits = common::limits();
-    limits.poll = Duration::from_secs(3_600);
+    limits.poll = Duration::from_hours(1);
     limits
 }
 
