@@ -12,6 +12,8 @@
 //! Reconnect by yourself, for ever, with back-off; listen again to the same topics; yield `Interrupted` once for
 //! each time messages may have been missed, after listening again. Never end the stream before [`Link::close`].
 
+mod hearing;
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
@@ -22,6 +24,8 @@ use crate::{
     error::{Error, ErrorKind},
     model::{NodeId, RoomId},
 };
+
+pub use hearing::Hearing;
 
 /// Is what went wrong in a broker.
 pub type BrokerError = Error<BrokerErrorKind>;
