@@ -12,6 +12,7 @@
 //! Reconnect by yourself, for ever, with back-off; listen again to the same topics; yield `Interrupted` once for
 //! each time messages may have been missed, after listening again. Never end the stream before [`Link::close`].
 
+mod bridge;
 mod hearing;
 
 use std::{fmt, sync::Arc};
@@ -25,6 +26,7 @@ use crate::{
     model::{NodeId, RoomId},
 };
 
+pub use bridge::Bridge;
 pub use hearing::Hearing;
 
 /// Is what went wrong in a broker.
