@@ -13,6 +13,7 @@
 //! each time messages may have been missed, after listening again. Never end the stream before [`Link::close`].
 
 mod bridge;
+mod hearing;
 
 use std::{fmt, sync::Arc};
 
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use bridge::Bridge;
+pub use hearing::Hearing;
 
 /// Is what went wrong in a broker.
 pub type BrokerError = Error<BrokerErrorKind>;
