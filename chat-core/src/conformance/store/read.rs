@@ -5,7 +5,7 @@ use super::{
     setting::{NOW, Setting, again, delete, edit, positions, react, seq, text, texts, topic},
 };
 use crate::{
-    model::{NewEntry, RoomId, RoomSpec},
+    model::{Body, Edit, NewEntry, RoomId, RoomSpec},
     store::{Head, Outcome},
 };
 
