@@ -21,6 +21,7 @@
 //! Every bullet under a *Behavior* heading below is a case of that suite.
 
 mod judge;
+mod restore;
 
 use std::{fmt, sync::Arc};
 
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use judge::{Known, Standing};
+pub use restore::{Kept, LogState, Part, Restore, copy_log};
 
 /// Is what went wrong in a store.
 pub type StoreError = Error<StoreErrorKind>;

@@ -2,13 +2,14 @@
 
 use chat_core::{
     Entry, RoomId, Seq, StoreError, UserId,
-    store::{Append, Outcome},
+    store::{Append, Outcome, Part},
 };
 
 use crate::{
     append::{append, trim},
     connection::{Connection, Db},
     project::{mark, project},
+    restore::restore,
 };
 
 /// Is what a store is asked to write.
@@ -18,6 +19,7 @@ pub(crate) enum Work {
     Trim(RoomId, Seq),
     Mark(UserId, RoomId, Seq),
     Project(Vec<Entry>),
+    Restore(Part),
 }
 
 /// Is an outcome for each entry; empty for work other than appending.
@@ -43,6 +45,7 @@ impl Work {
                 Self::Trim(room, through) => trim(db, *room, *through).await?,
                 Self::Mark(user, room, read) => mark(db, user, *room, *read).await?,
                 Self::Project(entries) => project(db, entries).await?,
+                Self::Restore(part) => restore(db, part).await?,
             }
             answers.push(answer);
         }

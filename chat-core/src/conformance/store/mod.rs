@@ -11,7 +11,7 @@ mod racing;
 mod read;
 mod rebuild;
 mod rooms;
-mod setting;
+pub(super) mod setting;
 mod trim;
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};

@@ -2,6 +2,7 @@
 
 mod log;
 mod people;
+mod restore;
 mod room;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
