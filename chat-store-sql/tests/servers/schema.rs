@@ -130,8 +130,8 @@ mod postgres_only {
         other.run("SELECT pg_advisory_lock(1667785076)").await;
         let open = || tokio::spawn(SqlStore::open(url.clone().leak()));
         let nodes = [open(), open(), open()];
-        let waiting = "SELECT (count(*) >= 3)::bigint FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-        until(&mut place.other().await, waiting, 1).await;
+        let waiting = "SELECT least(count(*), 3) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        until(&mut place.other().await, waiting, 3).await;
         other.run("SELECT pg_advisory_unlock(1667785076)").await;
 
         let nodes: Vec<_> = join_all(nodes).await.into_iter().map(|node| node.unwrap().unwrap()).collect();
