@@ -14,3 +14,9 @@ chat_core::store_conformance!(
     mongodb,
     async || Place::make().with_store().await
 );
+
+chat_core::feed_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    feed_of_mongodb,
+    async || Place::make().with_store().await
+);

@@ -25,7 +25,7 @@
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect. What a store does is written once
+//! `log.rs`, `rooms.rs` and `feed.rs` are the ports; they forward to the store of one dialect. What a store does is written once
 //! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read. A dialect has a folder of its own with
 //! what is left: `sql.rs` (the statements it says in its own way), `open.rs` (connecting, settings, schema), and how it writes.
 //! SQLite has one writer (`sqlite/writer.rs`); servers lend connections that only come back in good order (`server.rs`,
@@ -43,6 +43,7 @@ mod config;
 mod connection;
 mod durable;
 mod error;
+mod feed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -71,7 +72,7 @@ mod work;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Store, StoreError, StoreErrorKind};
+use chat_core::{StoreError, StoreErrorKind, store::FullStore};
 
 pub use config::SqlConfig;
 pub use migrate::Dialect;
@@ -80,7 +81,7 @@ pub use migrate::Dialect;
 ///
 /// Dropping the last clone ends its tasks and connections; what was answered as stored is on the disk before.
 #[derive(Clone)]
-pub struct SqlStore(Arc<dyn Store>);
+pub struct SqlStore(Arc<dyn FullStore>);
 
 impl SqlStore {
     /// Opens the database at a URL with the default configuration.

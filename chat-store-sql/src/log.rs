@@ -29,4 +29,8 @@ impl LogStore for SqlStore {
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         self.0.trim(room, through).await
     }
+
+    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
+        self.0.logs(after, limit).await
+    }
 }

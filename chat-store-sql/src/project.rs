@@ -10,6 +10,7 @@ use chat_core::{
 use crate::{
     append::lock,
     connection::{Arg, Connection, Db, args},
+    feed,
     row::{EntryRow, HeadRow, Shown, array, display_name, hex, json, text, word},
 };
 
@@ -61,6 +62,9 @@ pub(crate) async fn prepare<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]
         people.insert(entry.author.clone(), Some(&entry.name));
     }
     // Both in an order, so that two who make the same rooms or meet the same people never wait in a circle.
+    if !creations.is_empty() {
+        feed::begin_to_create(db).await?;
+    }
     for (entry, record) in creations.values() {
         create(db, entry, record).await?;
     }
@@ -130,7 +134,7 @@ async fn create<C: Connection>(db: &mut Db<'_, C>, entry: &Entry, record: &RoomR
     let (id, visibility) = (entry.id.as_bytes().to_vec(), word(record.visibility));
     let args = args![entry.room, id, entry.at.0, text(record)?, visibility];
     db.execute("create a room", C::STATEMENTS.create, args).await?;
-    Ok(())
+    feed::created(db, entry.room).await
 }
 
 /// Moves each room to the last of its entries.

@@ -37,6 +37,8 @@ const FOLLOWING: &str = r#"
     CROSS JOIN {p}users AS u ON u.num = e.author
     WHERE r.id = ?1 ORDER BY e.seq LIMIT ?3"#;
 
+const LOGS: &str = "SELECT id FROM {p}rooms WHERE id > ?1 ORDER BY id LIMIT ?2";
+
 #[async_trait]
 impl<B: Backend> LogStore for Opened<B> {
     async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
@@ -83,6 +85,12 @@ impl<B: Backend> LogStore for Opened<B> {
         }
         Ok(())
     }
+
+    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
+        let after = after.map(|room| room.as_bytes().to_vec()).unwrap_or_default();
+        let rows: Vec<(Vec<u8>,)> = self.fetch("list logs", LOGS, args![after, limit]).await?;
+        rows.iter().map(|(id,)| Ok(RoomId::from_bytes(bytes(id)?))).collect()
+    }
 }
 
 /// Returns a bound as databases compare it; what is above their integers is above every position too.
@@ -91,4 +99,4 @@ pub(crate) fn position(given: Option<u64>, otherwise: i64) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) const STATEMENTS: &[&str] = &[READ, NEWEST, FOLLOWING];
+pub(crate) const STATEMENTS: &[&str] = &[READ, NEWEST, FOLLOWING, LOGS];

@@ -2,12 +2,13 @@
 
 use chat_core::{
     Entry, RoomId, Seq, StoreError, UserId,
-    store::{Append, Outcome},
+    store::{Append, Consumer, Outcome},
 };
 
 use crate::{
     append::{append, trim},
     connection::{Connection, Db},
+    feed,
     project::{mark, project},
 };
 
@@ -18,6 +19,9 @@ pub(crate) enum Work {
     Trim(RoomId, Seq),
     Mark(UserId, RoomId, Seq),
     Project(Vec<Entry>),
+    Follow(Consumer),
+    Advance(Consumer, Vec<(RoomId, Seq)>),
+    Forget(Consumer),
 }
 
 /// Is an outcome for each entry; empty for work other than appending.
@@ -43,6 +47,9 @@ impl Work {
                 Self::Trim(room, through) => trim(db, *room, *through).await?,
                 Self::Mark(user, room, read) => mark(db, user, *room, *read).await?,
                 Self::Project(entries) => project(db, entries).await?,
+                Self::Follow(consumer) => feed::follow(db, consumer).await?,
+                Self::Advance(consumer, places) => feed::advance(db, consumer, places).await?,
+                Self::Forget(consumer) => feed::forget(db, consumer).await?,
             }
             answers.push(answer);
         }

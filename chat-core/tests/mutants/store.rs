@@ -47,6 +47,8 @@ mutants! { store, broken;
     trim_forgets_the_old: TrimsNothing,
     trim_keeps_the_creation_and_the_last: TrimsTheLast,
     a_trimmed_key_is_too_old: CallsItStale,
+    logs_are_listed_by_id: ListsFromTheStart,
+    tails_are_what_lists_show: CountsOneMore,
     access_follows_the_log: LosesTopics,
     a_second_join_changes_nothing: JoinsAgain,
     members_page_by_user_id: IgnoresAfter,
@@ -96,6 +98,7 @@ enum Defect {
     HeadsLag,
     TrimsNothing,
     TrimsTheLast,
+    ListsFromTheStart,
     LosesTopics,
     JoinsAgain,
     ListsBackwards,
@@ -249,6 +252,10 @@ impl LogStore for Broken {
 
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         if self.defect == TrimsNothing { Ok(()) } else { self.inner.trim(room, through).await }
+    }
+
+    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
+        self.inner.logs(after.filter(|_| self.defect != ListsFromTheStart), limit).await
     }
 }
 

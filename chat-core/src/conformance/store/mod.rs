@@ -6,17 +6,20 @@
 mod append;
 mod bodies;
 mod history;
+mod logs;
 mod projection;
 mod racing;
 mod read;
 mod rebuild;
 mod rooms;
-mod setting;
+pub(super) mod setting;
 mod trim;
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
-pub use self::{append::*, bodies::*, history::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, trim::*};
+pub use self::{
+    append::*, bodies::*, history::*, logs::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, trim::*,
+};
 use super::suite;
 use crate::Store;
 
@@ -63,6 +66,8 @@ suite! {
     trim_forgets_the_old,
     trim_keeps_the_creation_and_the_last,
     a_trimmed_key_is_too_old,
+    logs_are_listed_by_id,
+    tails_are_what_lists_show,
     access_follows_the_log,
     a_second_join_changes_nothing,
     members_page_by_user_id,
