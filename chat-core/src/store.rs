@@ -21,7 +21,10 @@
 //! Every bullet under a *Behavior* heading below is a case of that suite.
 
 mod feed;
+mod hybrid;
 mod judge;
+mod people;
+mod restore;
 mod tail;
 
 use std::{fmt, sync::Arc};
@@ -34,7 +37,10 @@ use crate::{
 };
 
 pub use feed::{Behind, Consumer, Feed, InvalidConsumer};
+pub use hybrid::Hybrid;
 pub use judge::{Known, Standing};
+pub use people::{PeopleStore, Personal};
+pub use restore::{Kept, LogState, Part, Restore, copy_log};
 
 /// Is what went wrong in a store.
 pub type StoreError = Error<StoreErrorKind>;
@@ -210,6 +216,16 @@ pub trait LogStore: Send + Sync {
     /// * `a_delete_takes_the_edits_along`: the texts of its edits are gone too, also of those that come later.
     async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError>;
 
+    /// Reads the raw edits of the message at `target`, oldest first: those after a position, at most `limit`.
+    ///
+    /// A store that finds them by an index should; without, the log behind the message is looked through.
+    ///
+    /// # Behavior
+    /// * `edits_of_a_message_are_read_in_order`: in pages, with what each of them said, and of no other message.
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        people::edits_by_scan(self, room, target, after, limit).await
+    }
+
     /// Reads messages as people see them: texts and custom kinds, edits, deletes and reactions applied, oldest
     /// first. `page.before` and `page.after` are positions; without `after` the newest messages are meant.
     ///
@@ -237,13 +253,6 @@ pub trait LogStore: Send + Sync {
     /// * `a_trimmed_key_is_too_old`: an unknown key older than what was trimmed is [`Outcome::TooOld`],
     ///   under any guard.
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError>;
-
-    /// Lists the rooms that have a log, inboxes too, by id, at most `limit` after this one. It is for what goes through
-    /// everything: copies, checks, retention.
-    ///
-    /// # Behavior
-    /// * `logs_are_listed_by_id`: each once, and in pages.
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError>;
 
     /// Returns how the ends of these logs look to a user, in the same order: what a list of rooms shows that another store
     /// keeps. What is given here pages through the history; a store that can count does better.
@@ -321,6 +330,9 @@ macro_rules! forward {
             async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
                 (**self).read(room, after, limit).await
             }
+            async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+                (**self).edits(room, target, after, limit).await
+            }
             async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
                 (**self).history(room, page).await
             }
@@ -329,9 +341,6 @@ macro_rules! forward {
             }
             async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
                 (**self).trim(room, through).await
-            }
-            async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-                (**self).logs(after, limit).await
             }
             async fn tails(&self, user: Option<&UserId>, after: &[(RoomId, Seq)]) -> Result<Vec<Tail>, StoreError> {
                 (**self).tails(user, after).await

@@ -144,9 +144,6 @@ impl LogStore for CountingStore {
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         self.inner.trim(room, through).await
     }
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        self.inner.logs(after, limit).await
-    }
 }
 
 #[async_trait]

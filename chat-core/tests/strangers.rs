@@ -190,10 +190,6 @@ impl LogStore for Counting {
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         self.count().trim(room, through).await
     }
-
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        self.count().logs(after, limit).await
-    }
 }
 
 #[async_trait]

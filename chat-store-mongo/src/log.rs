@@ -31,10 +31,6 @@ impl LogStore for MongoStore {
         self.0.trim(room, through).await
     }
 
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        self.0.logs(after, limit).await
-    }
-
     async fn tails(&self, user: Option<&UserId>, after: &[(RoomId, Seq)]) -> Result<Vec<Tail>, StoreError> {
         try_join_all(after.iter().map(|(room, after)| self.0.tail(user, *room, *after))).await
     }

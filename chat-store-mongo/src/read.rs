@@ -66,25 +66,6 @@ impl Database {
         Ok(rooms.iter().map(|room| heads.get(room.as_bytes()).copied().unwrap_or_default()).collect())
     }
 
-    /// Lists the rooms that have a log. A room's document may be there before its log is.
-    pub(crate) async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        let (mut after, mut logs) = (after, Vec::new());
-        while logs.is_empty() {
-            let from = after.map_or_else(Document::new, |after| doc! { "_id": { "$gt": binary(after.as_bytes()) } });
-            let find = self.rooms.find(from).sort(doc! { "_id": 1 }).limit(limit.max(1).into());
-            let rows = all("list logs", find.projection(doc! { "record": 0 })).await?;
-            let Some(last) = rows.last() else { break };
-            after = Some(RoomId::from_bytes(bytes(&last.id)?));
-            for row in &rows {
-                let room = RoomId::from_bytes(bytes(&row.id)?);
-                if row.as_of() > Seq::ZERO || self.last(room).await?.is_some() {
-                    logs.push(room);
-                }
-            }
-        }
-        Ok(logs)
-    }
-
     /// Returns the document of a room.
     pub(crate) async fn room(&self, room: RoomId) -> Result<RoomRow, StoreError> {
         let found = ask("read a room", self.rooms.find_one(doc! { "_id": binary(room.as_bytes()) })).await?;

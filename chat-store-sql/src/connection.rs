@@ -8,7 +8,7 @@ use sqlx::Error;
 use crate::{
     error::during,
     prefix::Prefix,
-    row::{BehindRow, EntryRow, HeadRow, KnownRow, MemberRow, RoomRow, SummaryRow},
+    row::{BehindRow, EntryRow, HeadRow, KeptRow, KnownRow, MarkRow, MemberRow, RoomRow, StateRow, SummaryRow},
     statements::Statements,
 };
 
@@ -31,11 +31,16 @@ pub(crate) trait Connection:
     Fetch<BehindRow>
     + Fetch<EntryRow>
     + Fetch<HeadRow>
+    + Fetch<KeptRow>
     + Fetch<KnownRow>
+    + Fetch<MarkRow>
     + Fetch<MemberRow>
     + Fetch<RoomRow>
+    + Fetch<StateRow>
     + Fetch<SummaryRow>
     + Fetch<(i64, i64)>
+    + Fetch<(i64, String)>
+    + Fetch<(Vec<u8>, i64)>
     + Fetch<(String,)>
     + Fetch<(Vec<u8>,)>
 {

@@ -70,7 +70,7 @@ impl<B: Backend> Feed for Opened<B> {
     }
 
     async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.0.write(Work::Forget(consumer.clone())).await.map(drop)
+        self.0.write(Work::Unfollow(consumer.clone())).await.map(drop)
     }
 }
 
@@ -89,16 +89,14 @@ impl Feed for SqlStore {
     }
 }
 
-/// Makes those wait who begin to follow all rooms: they would not see what is being created, nor be seen.
-pub(crate) async fn begin_to_create<C: Connection>(db: &mut Db<'_, C>) -> Result<(), StoreError> {
-    let Some([create, _]) = C::STATEMENTS.gate else { return Ok(()) };
-    let _: Vec<(i64, i64)> = db.fetch("begin to create rooms", create, Vec::new()).await?;
-    Ok(())
-}
-
-/// Puts all consumers behind in a new room.
+/// Puts all consumers behind in a new room. Makes those wait who begin to follow all rooms: they would not see what is
+/// being created, nor be seen.
 pub(crate) async fn created<C: Connection>(db: &mut Db<'_, C>, room: RoomId) -> Result<(), StoreError> {
-    db.execute("tell of a new room", CREATED, args![room]).await.map(drop)
+    let what = "tell of a new room";
+    if let Some([create, _]) = C::STATEMENTS.gate {
+        let _: Vec<(i64, i64)> = db.fetch(what, create, Vec::new()).await?;
+    }
+    db.execute(what, CREATED, args![room]).await.map(drop)
 }
 
 /// Puts a new consumer behind in all rooms; one that is known already is left alone.

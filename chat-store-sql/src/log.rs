@@ -18,6 +18,10 @@ impl LogStore for SqlStore {
         self.0.read(room, after, limit).await
     }
 
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        self.0.edits(room, target, after, limit).await
+    }
+
     async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
         self.0.history(room, page).await
     }
@@ -28,9 +32,5 @@ impl LogStore for SqlStore {
 
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         self.0.trim(room, through).await
-    }
-
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        self.0.logs(after, limit).await
     }
 }

@@ -50,6 +50,11 @@ impl Consumer {
         if fits { Ok(Self(name.into())) } else { Err(InvalidConsumer) }
     }
 
+    /// Names a consumer of ours.
+    pub(super) fn known(name: &'static str) -> Self {
+        Self(name.into())
+    }
+
     /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0

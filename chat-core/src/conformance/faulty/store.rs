@@ -19,7 +19,6 @@ pub enum Call {
     History { room: RoomId, page: Page },
     Heads(Vec<RoomId>),
     Trim { room: RoomId, through: Seq },
-    Logs { after: Option<RoomId>, limit: u16 },
     Access { room: RoomId, user: UserId },
     Members { room: RoomId, page: Page },
     Rooms { which: Listing, page: Page },
@@ -35,7 +34,6 @@ pub enum Answer {
     Append(Vec<Vec<Outcome>>),
     Entries(Vec<Entry>),
     Heads(Vec<Head>),
-    Logs(Vec<RoomId>),
     Access(Option<Access>),
     Members(Vec<Member>),
     Rooms(Vec<RoomSummary>),
@@ -94,7 +92,6 @@ impl<S: Store, F: StoreFault> FaultyStore<S, F> {
             Call::History { room, page } => Answer::Entries(inner.history(*room, page).await?),
             Call::Heads(rooms) => Answer::Heads(inner.heads(rooms).await?),
             Call::Trim { room, through } => done(inner.trim(*room, *through).await)?,
-            Call::Logs { after, limit } => Answer::Logs(inner.logs(*after, *limit).await?),
             Call::Access { room, user } => Answer::Access(inner.access(*room, user).await?),
             Call::Members { room, page } => Answer::Members(inner.members(*room, page).await?),
             Call::Rooms { which, page } => Answer::Rooms(inner.rooms(which, page).await?),
@@ -146,13 +143,6 @@ impl<S: Store, F: StoreFault> LogStore for FaultyStore<S, F> {
 
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         self.pass(Call::Trim { room, through }).await.map(drop)
-    }
-
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        match self.pass(Call::Logs { after, limit }).await? {
-            Answer::Logs(logs) => Ok(logs),
-            other => mismatch(other),
-        }
     }
 }
 

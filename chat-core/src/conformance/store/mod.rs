@@ -6,19 +6,19 @@
 mod append;
 mod bodies;
 mod history;
-mod logs;
 mod projection;
 mod racing;
 mod read;
 mod rebuild;
 mod rooms;
 pub(super) mod setting;
+mod tails;
 mod trim;
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
 pub use self::{
-    append::*, bodies::*, history::*, logs::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, trim::*,
+    append::*, bodies::*, history::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, tails::*, trim::*,
 };
 use super::suite;
 use crate::Store;
@@ -56,6 +56,7 @@ suite! {
     read_pages,
     a_deleted_message_reads_blank,
     a_delete_takes_the_edits_along,
+    edits_of_a_message_are_read_in_order,
     history_returns_the_newest_messages_oldest_first,
     history_pages_back,
     history_pages_forward,
@@ -66,7 +67,6 @@ suite! {
     trim_forgets_the_old,
     trim_keeps_the_creation_and_the_last,
     a_trimmed_key_is_too_old,
-    logs_are_listed_by_id,
     tails_are_what_lists_show,
     access_follows_the_log,
     a_second_join_changes_nothing,

@@ -46,6 +46,14 @@ impl Feeds {
         }
     }
 
+    /// Drops the places in a room that is no more: one of the same id begins anew.
+    pub(super) fn gone(&mut self, room: RoomId) {
+        for places in self.0.values_mut() {
+            places.done.remove(&room);
+            places.behind.remove(&room);
+        }
+    }
+
     pub(super) fn forget(&mut self, consumer: &Consumer) {
         self.0.remove(consumer);
     }

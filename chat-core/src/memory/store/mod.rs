@@ -1,11 +1,13 @@
 //! Logs and rooms in memory.
 
 mod feeds;
+mod forget;
 mod log;
 mod people;
+mod restore;
 mod room;
 
-use std::{collections::BTreeMap, fmt, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
@@ -114,6 +116,11 @@ impl LogStore for MemoryStore {
         Ok(self.named(read.unwrap_or_default()))
     }
 
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        let edits = self.room(room).map(|room| room.lock().log.edits(target, after, limit));
+        Ok(self.named(edits.unwrap_or_default()))
+    }
+
     async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
         let messages = self.room(room).map(|room| room.lock().log.history(page));
         Ok(self.named(messages.unwrap_or_default()))
@@ -129,13 +136,6 @@ impl LogStore for MemoryStore {
             room.lock().log.trim(through);
         }
         Ok(())
-    }
-
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let rooms = self.rooms.read();
-        let logs = rooms.range((after, Bound::Unbounded)).filter(|(_, room)| room.lock().log.head().is_some());
-        Ok(logs.map(|(id, _)| *id).take(limit.into()).collect())
     }
 }
 

@@ -1,31 +1,13 @@
-//! What goes through all logs, and how their ends look.
+//! How the ends of logs look.
 
 use super::{
     StoreUnderTest,
     setting::{Setting, edit, join, seq, text, topic, user},
 };
 use crate::{
-    model::{RoomId, RoomSpec, Visibility},
+    model::{RoomId, RoomSpec},
     store::Tail,
 };
-
-pub async fn logs_are_listed_by_id(store: StoreUnderTest) {
-    assert_eq!(store.logs(None, 10).await.unwrap(), []);
-    let mut all = Vec::new();
-    for name in ["tea", "milk", "sugar", "lemon"] {
-        let room = Setting::at(&store, name);
-        let visibility = if name == "milk" { Visibility::Inbox } else { Visibility::Private };
-        room.create("ann", RoomSpec { visibility, ..RoomSpec::private(name) }).await;
-        all.push(room.room);
-    }
-    // What was addressed, and never created, is no log.
-    Setting::at(&store, "none").append_under(None, [text("ann", "hello?")]).await;
-    all.sort();
-    assert_eq!(store.logs(None, 10).await.unwrap(), all);
-    assert_eq!(store.logs(None, 3).await.unwrap(), all[..3]);
-    assert_eq!(store.logs(Some(all[0]), 2).await.unwrap(), all[1..3]);
-    assert_eq!(store.logs(Some(all[3]), 2).await.unwrap(), []);
-}
 
 pub async fn tails_are_what_lists_show(store: StoreUnderTest) {
     let (tea, milk) = (Setting::new(store.clone()).await, Setting::at(&store, "milk"));
