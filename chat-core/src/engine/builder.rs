@@ -198,6 +198,7 @@ impl EngineBuilder {
             work: drain::Work::default(),
             draining: false.into(),
             store_ok: true.into(),
+            doubts: super::restored::Doubts::default(),
             no_bytes: hub::no_bytes(),
         });
         let mut tasks = Tasks::default();

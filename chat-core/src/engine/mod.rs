@@ -26,6 +26,7 @@ mod presence;
 mod reads;
 mod recorder;
 mod relay;
+mod restored;
 mod session;
 #[cfg(test)]
 mod splice;
@@ -115,6 +116,7 @@ struct Inner {
     work: drain::Work,
     draining: AtomicBool,
     store_ok: AtomicBool,
+    doubts: restored::Doubts,
     no_bytes: Arc<dyn Encoding>,
 }
 
