@@ -2,13 +2,15 @@
 
 use chat_core::{
     Entry, RoomId, Seq, StoreError, UserId,
-    store::{Append, Outcome},
+    store::{Append, Outcome, Part},
 };
 
 use crate::{
     append::{append, trim},
     connection::{Connection, Db},
+    people::{forget, forget_in},
     project::{mark, project},
+    restore::restore,
 };
 
 /// Is what a store is asked to write.
@@ -18,6 +20,9 @@ pub(crate) enum Work {
     Trim(RoomId, Seq),
     Mark(UserId, RoomId, Seq),
     Project(Vec<Entry>),
+    ForgetIn(RoomId, UserId, UserId),
+    Forget(UserId, UserId),
+    Restore(Part),
 }
 
 /// Is an outcome for each entry; empty for work other than appending.
@@ -43,6 +48,9 @@ impl Work {
                 Self::Trim(room, through) => trim(db, *room, *through).await?,
                 Self::Mark(user, room, read) => mark(db, user, *room, *read).await?,
                 Self::Project(entries) => project(db, entries).await?,
+                Self::ForgetIn(room, user, stand_in) => forget_in(db, *room, user, stand_in).await?,
+                Self::Forget(user, stand_in) => forget(db, user, stand_in).await?,
+                Self::Restore(part) => restore(db, part).await?,
             }
             answers.push(answer);
         }
