@@ -85,7 +85,9 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         self.keeping.abort();
         let held = std::mem::take(&mut *self.hands.held.lock());
-        held.into_iter().for_each(|(id, attempt)| self.hands.give_back(id, attempt));
+        for (id, attempt) in held {
+            self.hands.give_back(id, attempt);
+        }
     }
 }
 
@@ -123,7 +125,9 @@ async fn keep(hands: Arc<Hands>) {
             continue;
         }
         let mut call = hands.tray.call(include_str!("extend.lua"));
-        held.iter().for_each(|(id, attempt)| _ = call.arg(id).arg(attempt));
+        for (id, attempt) in held {
+            call.arg(id).arg(attempt);
+        }
         if let Err(error) = hands.tray.ask::<Value>("keep jobs", call).await {
             tracing::debug!(?error, "others may take over what is held here");
         }

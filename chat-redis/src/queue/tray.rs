@@ -40,8 +40,7 @@ impl Tray {
         let mut call = cmd("EVAL");
         call.arg([include_str!("prelude.lua"), script].concat());
         let keys = ["high", "normal", "later", "dead", "meta", "job:", "bell"];
-        call.arg(keys.len());
-        keys.iter().for_each(|key| _ = call.arg(format!("{}{key}", self.prefix)));
+        call.arg(keys.len()).arg(keys.map(|key| format!("{}{key}", self.prefix)).as_slice());
         call
     }
 
