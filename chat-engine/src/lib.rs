@@ -37,7 +37,8 @@
 //! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
 //! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
 //! | `mongodb` | no | stores at `mongodb://host/database?namespace=chat_`; brings rustls with ring |
-//! | `tls` | no | TLS to those servers, by rustls with ring |
+//! | `amqp` | no | brokers and work queues at `amqp://user:password@host,host:port/vhost?partitioned=1&namespace=chat` |
+//! | `tls` | no | TLS to those databases, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
 //!
@@ -67,6 +68,7 @@ mod open;
 #[cfg(feature = "axum")]
 mod router;
 mod source;
+mod tools;
 mod url;
 
 pub use chat::{Chat, ChatBuilder};
@@ -82,7 +84,8 @@ pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddre
 pub use error::OpenError;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_store};
+pub use open::{Part, open_queue, open_store};
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;
+pub use tools::{migrations, redacted};

@@ -1,13 +1,19 @@
-//! Opens stores, brokers, presence and queues by URL: one arm per adapter, here and nowhere else.
+//! Opens stores, brokers, presence and queues by URL: one arm per adapter, a file per kind, here and nowhere else.
+
+mod broker;
+mod queue;
 
 use std::{fmt, sync::Arc};
 
 use chat_core::{
-    Broker, Presence, Store, WorkQueue,
-    memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
+    Presence, Store,
+    memory::{MemoryPresence, MemoryStore},
 };
 
 use crate::{error::OpenError, url::Url};
+
+pub use queue::open_queue;
+pub(crate) use {broker::broker, queue::queue};
 
 /// Is what an engine is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +41,8 @@ impl Part {
                 ("mariadb", Some("mysql")),
                 ("mongodb", Some("mongodb")),
             ],
-            Self::Broker | Self::Presence | Self::Queue => &[("memory", None)],
+            Self::Broker | Self::Queue => &[("memory", None), ("amqp", Some("amqp"))],
+            Self::Presence => &[("memory", None)],
         }
     }
 }
@@ -93,24 +100,10 @@ async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
     }
 }
 
-// Opening any of these may need the network one day, so that all are async alike.
-pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
-    match url.scheme(Part::Broker)? {
-        "memory" => Ok(Arc::new(MemoryBroker::new())),
-        scheme => Err(OpenError::unknown(Part::Broker, scheme)),
-    }
-}
-
+// Opening it may need the network one day.
 pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> {
     match url.scheme(Part::Presence)? {
         "memory" => Ok(Arc::new(MemoryPresence::new())),
         scheme => Err(OpenError::unknown(Part::Presence, scheme)),
-    }
-}
-
-pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
-    match url.scheme(Part::Queue)? {
-        "memory" => Ok(Arc::new(MemoryQueue::new())),
-        scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }
 }

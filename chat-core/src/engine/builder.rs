@@ -197,6 +197,7 @@ impl EngineBuilder {
             poll_now: tokio::sync::Notify::new(),
             work: drain::Work::default(),
             draining: false.into(),
+            closing: false.into(),
             store_ok: true.into(),
             no_bytes: hub::no_bytes(),
         });

@@ -114,6 +114,8 @@ struct Inner {
     poll_now: Notify,
     work: drain::Work,
     draining: AtomicBool,
+    /// The drain has come to closing sessions: who is seated from now on is closed at once.
+    closing: AtomicBool,
     store_ok: AtomicBool,
     no_bytes: Arc<dyn Encoding>,
 }

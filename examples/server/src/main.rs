@@ -107,6 +107,9 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
         .ws(sockets(config))
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
+    if let Some(broker) = &config.broker {
+        chat = chat.broker(broker.reveal());
+    }
     if let Some(secret) = &config.secret {
         chat = chat.secret(secret.reveal());
     }
@@ -138,6 +141,12 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     let mut lines = vec![format!("chat-server {}", env!("CARGO_PKG_VERSION")), format!("  messages  {}", config.store)];
     if config.accounts != config.store {
         lines.push(format!("  accounts  {}", config.accounts));
+    }
+    if let Some(broker) = &config.broker {
+        lines.push(format!("  broker    {broker}"));
+    }
+    if let Some(queue) = &config.queue {
+        lines.push(format!("  queue     {queue}"));
     }
     if config.is_demo() {
         lines.push("  quotes    sample prices, not real: try /stock=AAPL.US in a room".to_owned());
