@@ -35,12 +35,13 @@
 //! # Inside
 //!
 //! `log.rs` and `rooms.rs` are the two ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read;
-//! `row.rs` says what documents look like, `people.rs` keeps display names, and `database.rs` holds collections and indexes.
+//! `forget.rs` finds and forgets people; `row.rs` says what documents look like, `people.rs` keeps display names, and `database.rs` holds collections and indexes.
 
 mod append;
 mod config;
 mod database;
 mod error;
+mod forget;
 mod listing;
 mod log;
 mod people;

@@ -14,3 +14,9 @@ chat_core::store_conformance!(
     mongodb,
     async || Place::make().with_store().await
 );
+
+chat_core::people_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    people_of_mongodb,
+    async || Place::make().with_store().await
+);
