@@ -46,10 +46,9 @@ impl Place {
     }
 
     async fn room(&self, title: &str) -> Arc<dyn Room> {
-        self.engine.hub(human("ann")).create_under(self.key(0), RoomSpec::public(title)).await.unwrap();
-        let rooms = self.engine.hub(human("ann")).rooms(chat_core::Page::default()).await.unwrap();
-        let room = rooms.iter().find(|summary| &*summary.room.title == title).unwrap().room.id;
-        self.engine.hub(human("ann")).room(room).await.unwrap()
+        let ann = self.engine.hub(human("ann"));
+        let (room, _) = ann.create_under(self.key(0), RoomSpec::public(title)).await.unwrap();
+        ann.room(room).await.unwrap()
     }
 
     /// Makes a key by a clock that is ahead.

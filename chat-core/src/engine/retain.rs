@@ -75,10 +75,14 @@ impl Place {
         let of_this_moment: BTreeSet<_> =
             rooms.iter().filter(|summary| active(summary) == last).map(|summary| summary.room.id).collect();
         rooms.retain(|summary| !self.seen.contains(&summary.room.id));
-        // The same moment once more, with room for more of it if there was nothing new.
-        self.limit = if rooms.is_empty() { self.limit.saturating_mul(2) } else { ROOMS };
-        self.before = Some(last.saturating_add(1));
-        self.seen = of_this_moment;
+        // The last moment once more, in which there may be more rooms: with space for those that were seen.
+        let before = Some(last.saturating_add(1));
+        if self.before == before {
+            self.limit = self.limit.saturating_mul(2);
+            self.seen.extend(of_this_moment);
+        } else {
+            (self.before, self.limit, self.seen) = (before, ROOMS, of_this_moment);
+        }
         rooms
     }
 }
