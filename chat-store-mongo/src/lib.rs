@@ -34,8 +34,9 @@
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read;
-//! `forget.rs` finds and forgets people; `row.rs` says what documents look like, `people.rs` keeps display names, and `database.rs` holds collections and indexes.
+//! `log.rs` and `rooms.rs` are the two ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `restore.rs`
+//! moves whole logs, `forget.rs` finds and forgets people; `row.rs` says what documents look like, `people.rs` keeps display
+//! names, and `database.rs` holds collections and indexes.
 
 mod append;
 mod config;
@@ -47,6 +48,7 @@ mod log;
 mod people;
 mod project;
 mod read;
+mod restore;
 mod rooms;
 mod row;
 

@@ -20,3 +20,9 @@ chat_core::people_conformance!(
     people_of_mongodb,
     async || Place::make().with_store().await
 );
+
+chat_core::restore_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    restore_mongodb,
+    async || Place::make().with_store().await
+);
