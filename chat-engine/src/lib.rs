@@ -58,6 +58,8 @@
 //! | join nodes over another broker | [`chat_core::broker`] |
 //! | speak the protocol | [`chat_core::protocol`] |
 //! | change a limit | [`Limits`] |
+//! | forget old messages | [`Retention`] |
+//! | hand out or forget what is held of a person | [`open_people`] |
 
 #![forbid(unsafe_code)]
 
@@ -66,6 +68,7 @@ mod error;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod open;
+mod people;
 #[cfg(feature = "axum")]
 mod router;
 mod source;
@@ -77,8 +80,8 @@ pub use chat_core;
 pub use chat_core::{
     Action, Authenticator, Body, BotRunner, CatchUp, Code, Command, CommandError, Cursor, Draft, Engine, Entry,
     EntryId, Event, Hub, HubError, Identity, Invocation, Key, Kind, Limits, LocalHub, Member, Members, Outgoing, Page,
-    Policy, Posted, RemoteCommand, Reply, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start, Text,
-    Timestamp, UserId, Visibility,
+    Policy, Posted, RemoteCommand, Reply, Retention, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start,
+    Text, Timestamp, UserId, Visibility,
 };
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
@@ -86,6 +89,7 @@ pub use error::OpenError;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
 pub use open::{Part, open_queue, open_store};
+pub use people::open_people;
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;
