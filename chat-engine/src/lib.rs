@@ -83,7 +83,7 @@ pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddre
 pub use error::OpenError;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_store};
+pub use open::{Part, open_restore, open_store};
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;

@@ -2,7 +2,7 @@
 
 use std::{future::Future, ops::DerefMut, time::Duration};
 
-use chat_core::{StoreError, StoreErrorKind};
+use chat_core::{Personal, StoreError, StoreErrorKind, store::Restore};
 use tokio::time::timeout;
 
 use crate::{
@@ -28,7 +28,17 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Writes in one transaction. A caller who leaves changes nothing: the work is done.
     fn write(&self, work: Work) -> impl Future<Output = Result<Answer, StoreError>> + Send;
+
+    /// Leaves nothing of what was deleted where it can be found by reading files of ours.
+    fn scrub(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 }
+
+/// Is every port that a dialect's store implements.
+pub(crate) trait Ports: Personal + Restore {}
+
+impl<T: Personal + Restore> Ports for T {}
 
 /// Is a dialect's store, as which it implements both ports (in `read.rs` and `listing.rs`).
 pub(crate) struct Opened<B>(pub(crate) B);

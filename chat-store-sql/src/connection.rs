@@ -38,6 +38,8 @@ pub(crate) trait Connection:
     + Fetch<StateRow>
     + Fetch<SummaryRow>
     + Fetch<(i64, i64)>
+    + Fetch<(i64, String)>
+    + Fetch<(Vec<u8>, i64)>
     + Fetch<(String,)>
     + Fetch<(Vec<u8>,)>
 {

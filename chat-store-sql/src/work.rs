@@ -8,6 +8,7 @@ use chat_core::{
 use crate::{
     append::{append, trim},
     connection::{Connection, Db},
+    people::{forget, forget_in},
     project::{mark, project},
     restore::restore,
 };
@@ -20,6 +21,8 @@ pub(crate) enum Work {
     Mark(UserId, RoomId, Seq),
     Project(Vec<Entry>),
     Restore(Part),
+    ForgetIn(RoomId, UserId, UserId),
+    Forget(UserId, UserId),
 }
 
 /// Is an outcome for each entry; empty for work other than appending.
@@ -46,6 +49,8 @@ impl Work {
                 Self::Mark(user, room, read) => mark(db, user, *room, *read).await?,
                 Self::Project(entries) => project(db, entries).await?,
                 Self::Restore(part) => restore(db, part).await?,
+                Self::ForgetIn(room, user, stand_in) => forget_in(db, *room, user, stand_in).await?,
+                Self::Forget(user, stand_in) => forget(db, user, stand_in).await?,
             }
             answers.push(answer);
         }
