@@ -93,8 +93,9 @@ impl Writer {
         let ((room, _), (spec, author)) = (room_of(&line.room), line.spec());
         let key = |what: &str| key(what, line.created, &room.to_string());
         let change = |key: Key, body| {
-            let entry = entry(Draft { key, body }, author.clone(), author.as_str().into());
-            NewEntry { at: line.created, sent_at: line.created, ..entry }
+            let mut entry = entry(Draft { key, body }, author.clone(), author.as_str().into());
+            (entry.at, entry.sent_at) = (line.created, line.created);
+            entry
         };
         let creation = change(key("room"), Body::Room(RoomChange::Created(spec)));
         if !matches!(self.append(room, vec![creation]).await?[..], [Outcome::Stored(_) | Outcome::Duplicate(..)]) {

@@ -6,6 +6,7 @@ mod dead_letters;
 mod hub;
 mod presence;
 mod queue;
+mod restore;
 mod store;
 mod transport;
 
