@@ -89,6 +89,13 @@ pub(super) use sql;
 pub(super) struct Tables<P>(pub(super) P);
 
 impl<P: Sql> Tables<P> {
+    async fn rows<T>(&self, sql: &'static str, args: &[Arg<'_>]) -> Result<Vec<T>, Failure>
+    where
+        P: Fetch<T>,
+    {
+        Ok(Fetch::<T>::fetch(&self.0, sql, args).await?)
+    }
+
     /// Inserts a row; `None` if a unique column refused it.
     async fn insert(&self, sql: &'static str, args: &[Arg<'_>]) -> Result<Option<u64>, Failure> {
         match self.0.execute(sql, args).await {
@@ -119,7 +126,7 @@ impl<P: Sql> AccountStore for Tables<P> {
 
     async fn is_look_taken(&self, look: &str) -> Result<bool, Failure> {
         let sql = "SELECT count(*) FROM account_users WHERE look = ?";
-        let rows: Vec<(i64,)> = self.0.fetch(sql, &[Arg::Text(look)]).await?;
+        let rows: Vec<(i64,)> = self.rows(sql, &[Arg::Text(look)]).await?;
         Ok(rows.iter().any(|(count,)| *count > 0))
     }
 
@@ -129,7 +136,7 @@ impl<P: Sql> AccountStore for Tables<P> {
                    (SELECT count(*) FROM account_places AS p WHERE p.account = u.id AND p.place = ?), \
                    (SELECT count(*) FROM account_bans AS b WHERE b.account = u.id) \
                    FROM (SELECT 1 AS one) AS always LEFT JOIN account_users AS u ON u.id = ?";
-        let rows: Vec<Found> = self.0.fetch(sql, &[Arg::Text(place), Arg::Text(id)]).await?;
+        let rows: Vec<Found> = self.rows(sql, &[Arg::Text(place), Arg::Text(id)]).await?;
         let Some((Some(name), Some(password), places, bans)) = rows.into_iter().next() else { return Ok(None) };
         Ok(Some(UserRow { name, password, known: places > 0, banned: bans > 0 }))
     }
@@ -171,19 +178,19 @@ impl<P: Sql> AccountStore for Tables<P> {
 
     async fn end_oldest_logins(&self, user: &str) -> Result<Vec<String>, Failure> {
         let sql = "SELECT login FROM account_logins WHERE account = ? ORDER BY created DESC, login LIMIT 1000 OFFSET ?";
-        self.end(self.0.fetch(sql, &[Arg::Text(user), Arg::Int(LOGINS_MAX.into())]).await?).await
+        self.end(self.rows(sql, &[Arg::Text(user), Arg::Int(LOGINS_MAX.into())]).await?).await
     }
 
     async fn end_logins(&self, user: &str, except: &str) -> Result<Vec<String>, Failure> {
         let sql = "SELECT login FROM account_logins WHERE account = ? AND login <> ?";
-        self.end(self.0.fetch(sql, &[Arg::Text(user), Arg::Text(except)]).await?).await
+        self.end(self.rows(sql, &[Arg::Text(user), Arg::Text(except)]).await?).await
     }
 
     async fn login(&self, token: &[u8], now: i64) -> Result<Option<LoginRow>, Failure> {
         let sql = "SELECT l.account, u.name, l.login, l.expires \
                    FROM account_logins AS l JOIN account_users AS u ON u.id = l.account \
                    WHERE l.token = ? AND l.expires > ?";
-        let rows: Vec<(String, String, String, i64)> = self.0.fetch(sql, &[Arg::Bytes(token), Arg::Int(now)]).await?;
+        let rows: Vec<(String, String, String, i64)> = self.rows(sql, &[Arg::Bytes(token), Arg::Int(now)]).await?;
         let row = |(user, name, login, expires)| LoginRow { user, name, login, expires };
         Ok(rows.into_iter().next().map(row))
     }
