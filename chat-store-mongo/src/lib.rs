@@ -34,7 +34,7 @@
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `restore.rs` moves
+//! `log.rs`, `rooms.rs` and `feed.rs` are the ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `restore.rs` moves
 //! whole logs;
 //! `row.rs` says what documents look like, `people.rs` keeps display names, and `database.rs` holds collections and indexes.
 
@@ -42,6 +42,7 @@ mod append;
 mod config;
 mod database;
 mod error;
+mod feed;
 mod listing;
 mod log;
 mod people;

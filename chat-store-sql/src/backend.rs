@@ -2,7 +2,7 @@
 
 use std::{future::Future, ops::DerefMut, time::Duration};
 
-use chat_core::{Personal, StoreError, StoreErrorKind, store::Restore};
+use chat_core::{StoreError, StoreErrorKind};
 use tokio::time::timeout;
 
 use crate::{
@@ -34,11 +34,6 @@ pub(crate) trait Backend: Send + Sync + 'static {
         async { Ok(()) }
     }
 }
-
-/// Is every port that a dialect's store implements.
-pub(crate) trait Ports: Personal + Restore {}
-
-impl<T: Personal + Restore> Ports for T {}
 
 /// Is a dialect's store, as which it implements both ports (in `read.rs` and `listing.rs`).
 pub(crate) struct Opened<B>(pub(crate) B);
