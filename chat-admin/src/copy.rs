@@ -29,6 +29,7 @@ impl Copy {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         self.from.must_exist()?;
         idle::check(&self.from).await?;
+        idle::check(&self.to).await?;
         let from = chat_engine::open_restore(self.from.reveal()).await?;
         let to = chat_engine::open_restore(self.to.reveal()).await?;
         let rooms = logs(&*from).await?;

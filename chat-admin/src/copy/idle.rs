@@ -1,6 +1,6 @@
-//! Finding out whether a server is running on a store that is to be copied.
+//! Finding out whether a server is running on a store.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
@@ -9,7 +9,7 @@ use crate::{Failure, url::StoreUrl};
 /// Refuses an SQLite file that somebody has open. Other stores do not tell; there the comparison at the end finds what was
 /// written meanwhile.
 pub(crate) async fn check(store: &StoreUrl) -> Result<(), Failure> {
-    if store.file().is_none() {
+    if !store.file().is_some_and(Path::exists) {
         return Ok(());
     }
     let options: SqliteConnectOptions = store.reveal().parse()?;
