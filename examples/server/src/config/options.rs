@@ -57,7 +57,7 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_STORE", value_name = "URL", hide_env_values = true)]
     pub(super) store: Option<Url>,
 
-    /// The SQLite database of accounts [default: the same as --store where that is SQLite, else sqlite:accounts.db]
+    /// The database of accounts [default: the same as --store; sqlite:accounts.db where that is memory:]
     #[arg(long, env = "CHAT_ACCOUNTS", value_name = "URL", hide_env_values = true)]
     pub(super) accounts: Option<Url>,
 
