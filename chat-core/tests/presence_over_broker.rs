@@ -128,25 +128,29 @@ fn who_was_online_before_a_node_came_is_known_to_it() {
 #[test]
 fn over_a_broker_that_loses_half_nodes_agree_in_the_end() {
     run(async {
-        let mut odds = BrokerOdds::bad();
-        odds.dropped = 50;
-        let broker = FaultyBroker::new(Arc::new(MemoryBroker::new()), Chance::new(7), odds);
-        let (teller, watcher) = (presence(&broker).await, presence(&broker).await);
-        for round in 0..4 {
-            let (here, deadline) = (round % 2 == 0, Instant::now() + PATIENCE);
-            match here {
-                true => teller.enter(node(1), &ann()).await.unwrap(),
-                false => teller.leave(node(1), &ann()).await.unwrap(),
-            }
-            while watcher.online(&ann()).await.unwrap() != [here] {
-                assert!(Instant::now() < deadline, "round {round}");
-                if teller.refresh(node(1)).await.unwrap() == Lease::Lapsed && here {
-                    teller.enter(node(1), &ann()).await.unwrap();
-                }
-                sleep(Duration::from_millis(20)).await;
-            }
-        }
+        futures::future::join_all((1..=8).map(agree_in_the_end)).await;
     });
+}
+
+async fn agree_in_the_end(seed: u64) {
+    let mut odds = BrokerOdds::bad();
+    odds.dropped = 50;
+    let broker = FaultyBroker::new(Arc::new(MemoryBroker::new()), Chance::new(seed), odds);
+    let (teller, watcher) = (presence(&broker).await, presence(&broker).await);
+    for round in 0..4 {
+        let (here, deadline) = (round % 2 == 0, Instant::now() + PATIENCE);
+        match here {
+            true => teller.enter(node(1), &ann()).await.unwrap(),
+            false => teller.leave(node(1), &ann()).await.unwrap(),
+        }
+        while watcher.online(&ann()).await.unwrap() != [here] {
+            assert!(Instant::now() < deadline, "seed {seed}, round {round}");
+            if teller.refresh(node(1)).await.unwrap() == Lease::Lapsed && here {
+                teller.enter(node(1), &ann()).await.unwrap();
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 #[test]

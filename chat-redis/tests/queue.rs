@@ -6,11 +6,11 @@
 
 #[path = "common/redis.rs"]
 mod redis;
+#[path = "common/worker.rs"]
+mod worker;
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
-    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,7 @@ use chat_redis::{RedisPresence, RedisQueue};
 use futures::StreamExt;
 use redis::Redis;
 use tokio::time::{sleep, timeout};
+use worker::Worker;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is written is on the disk before it is answered.
@@ -55,24 +56,6 @@ async fn all_come(queue: &RedisQueue, from: &str) {
             missing.remove(&number(&job));
             job.settle(Settlement::Done).await.unwrap();
         }
-    }
-}
-
-/// Is a worker in a process of its own; dropping it kills it.
-struct Worker(Child);
-
-impl Worker {
-    fn start(url: &str) -> Self {
-        let tests = std::env::current_exe().unwrap();
-        let worker: PathBuf = [tests.ancestors().nth(2).unwrap(), "examples/worker".as_ref()].iter().collect();
-        Self(Command::new(worker).args([url, "1000"]).spawn().expect("cargo test builds the example"))
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

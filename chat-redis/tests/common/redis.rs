@@ -109,7 +109,8 @@ fn spawn(port: u16, folder: &TempDir, flags: &[String]) -> Child {
     child.expect("redis-server is installed: scripts/services start redis")
 }
 
-fn free_port() -> u16 {
+/// Returns a port that nobody listens on now.
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

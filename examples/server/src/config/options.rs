@@ -61,11 +61,16 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_ACCOUNTS", value_name = "URL", hide_env_values = true)]
     pub(super) accounts: Option<Url>,
 
-    /// What carries hints between several servers of one chat, like redis://:password@host [default: none, one server]
+    /// What carries hints between servers on one --store; they share CHAT_SECRET, too [default: memory, a single server]
     #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
     pub(super) broker: Option<Url>,
 
-    /// What knows who is online on which server [default: this process]
+    /// What hands /stock to workers; those of another one than memory are processes of their own, and need
+    /// CHAT_SECRET, too [default: memory, a worker in this process]
+    #[arg(long, env = "CHAT_QUEUE", value_name = "URL", hide_env_values = true)]
+    pub(super) queue: Option<Url>,
+
+    /// What knows who is online on which server [default: the servers tell each other over the broker]
     #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
     pub(super) presence: Option<Url>,
 
@@ -140,6 +145,7 @@ impl Options {
             store: self.store.or(next.store),
             accounts: self.accounts.or(next.accounts),
             broker: self.broker.or(next.broker),
+            queue: self.queue.or(next.queue),
             presence: self.presence.or(next.presence),
             tls_cert: self.tls_cert.or(next.tls_cert),
             tls_key: self.tls_key.or(next.tls_key),

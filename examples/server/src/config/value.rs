@@ -86,6 +86,11 @@ impl Url {
     pub(crate) fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
     }
+
+    /// Tells whether this is more than the memory of this process.
+    pub(crate) fn is_networked(&self) -> bool {
+        !matches!(&*self.0, "memory" | "memory:")
+    }
 }
 
 impl From<String> for Url {

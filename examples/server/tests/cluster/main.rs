@@ -1,133 +1,194 @@
-//! Several processes of the real binary on one PostgreSQL and one Redis are one chat.
+//! Several servers that are one chat: real processes on one real database, joined by a real broker.
 //!
 //! Run by `scripts/test`, or by hand:
-//! `eval "$(scripts/services env)"; cargo test -p chat-server --test cluster -- --ignored`
+//! `eval "$(scripts/services env)"; cargo test -p chat-server --test cluster -- --ignored --test-threads 1`
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::process::Command;
 
-use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{server::Server, socket::Socket};
+use crate::{
+    server::{Server, file},
+    socket::Socket,
+};
 
+mod bots;
+mod presence;
 #[path = "../common/server.rs"]
-#[allow(dead_code)] // no folder of tests needs all of it
 mod server;
 #[path = "../common/socket.rs"]
 mod socket;
 
-/// Users of a dead server are offline everywhere by then: a lease of 30 s, and one look of 5 s.
-const OFFLINE_WITHIN: Duration = Duration::from_secs(35);
-/// What is left of a lease at the least when a server is killed: it is refreshed every 10 s.
-const LEASE_LEFT_MIN: Duration = Duration::from_secs(15);
-/// Twice as long as watchers wait between two looks: whatever would be told twice has been told by then.
-const TWO_LOOKS: Duration = Duration::from_secs(10);
-
-static CLUSTERS: AtomicU32 = AtomicU32::new(0);
-
-/// Is what the servers of one chat share: a schema, a namespace, a secret, and the accounts.
-struct Cluster {
+/// Is a database, a broker and accounts that servers share.
+struct Shared {
+    _folder: TempDir,
     flags: Vec<String>,
-    _shared: TempDir,
 }
 
-impl Cluster {
-    /// `redis` names the variable that says where the Redis is.
-    fn new(redis: &str) -> Self {
-        let url = |variable: &str| {
-            std::env::var(variable).unwrap_or_else(|_| panic!("{variable} says where it is: see scripts/services"))
-        };
-        let name = format!("c{}_{}", std::process::id(), CLUSTERS.fetch_add(1, Ordering::Relaxed));
-        let redis = format!("{}?namespace={name}", url(redis));
-        let shared = tempfile::tempdir().unwrap();
-        let secret = server::file(&shared, "secret", "0123456789abcdef");
-        let accounts = format!("sqlite:{}", shared.path().join("accounts.db").display());
-        let store = format!("{}?schema={name}", url("CHAT_TEST_POSTGRES"));
-        let flags = ["--store", &store, "--accounts", &accounts, "--broker", &redis, "--presence", &redis];
-        let flags = flags.into_iter().chain(["--secret-file", secret.to_str().unwrap()]);
-        Self { flags: flags.map(str::to_owned).collect(), _shared: shared }
+impl Shared {
+    /// Makes a place of its own on the database and the broker; `parameters` are the broker's.
+    fn make(name: &str, parameters: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own = format!("{name}{}", std::process::id());
+        let secret = file(&folder, "secret", "what the servers of this test share");
+        let accounts = format!("sqlite:{}", folder.path().join("accounts.db").display());
+        let store = format!("{}?schema={own}", variable("CHAT_TEST_POSTGRES"));
+        let broker = format!("{}?namespace={own}{parameters}", variable("CHAT_TEST_AMQP"));
+        let secret = secret.display().to_string();
+        let flags = [
+            "--store",
+            &store,
+            "--accounts",
+            &accounts,
+            "--broker",
+            &broker,
+            "--secret-file",
+            &secret,
+            "--load-profile",
+        ];
+        Self { flags: flags.map(str::to_owned).into(), _folder: folder }
     }
 
-    fn start(&self) -> Server {
+    fn server(&self) -> Server {
         Server::start(&self.flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
-}
 
-async fn online(watcher: &mut Socket, room: &str, user: &str) -> bool {
-    watcher.say(json!({ "type": "members", "ref": 9, "room": room, "limit": 200 })).await;
-    let members = watcher.hear("members").await;
-    let member = members["members"].as_array().unwrap().iter().find(|member| member["user"] == user).cloned();
-    member.expect("a member")["online"].as_bool().unwrap()
-}
+    /// Lets servers hand commands to bots elsewhere, over the broker's queues.
+    fn with_queue(mut self) -> Self {
+        let queue = self.broker().to_owned();
+        self.flags.extend(["--queue".to_owned(), queue]);
+        self
+    }
 
-async fn presence(watcher: &mut Socket, user: &str) -> bool {
-    loop {
-        let signal = watcher.hear("signal").await;
-        if signal["kind"] == "presence" && signal["user"] == user {
-            return signal["online"].as_bool().unwrap();
-        }
+    fn broker(&self) -> &str {
+        let flag = self.flags.iter().position(|flag| flag == "--broker").unwrap();
+        &self.flags[flag + 1]
     }
 }
 
-/// Hears a signal of this user that is in no log, so that only the broker can have brought it.
-async fn hear_typing(watcher: &mut Socket, user: &str) {
-    loop {
-        let signal = watcher.hear("signal").await;
-        if signal["kind"] == "typing" && signal["user"] == user {
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} says where the server is: see scripts/services"))
+}
+
+/// Is somebody in a room, over one of the servers.
+struct Guest {
+    socket: Socket,
+    room: String,
+}
+
+impl Guest {
+    async fn join(server: &Server, user: &str, room: &str) -> Self {
+        let token = server.token_of_new(user).await;
+        server.join(&token, room).await;
+        let mut socket = Socket::open(server, &token).await;
+        socket.hear_followed(room).await;
+        Self { socket, room: room.to_owned() }
+    }
+
+    async fn says(&mut self, text: &str) {
+        self.socket.post(&self.room, text).await;
+        self.hears(text).await; // one's own message, too
+    }
+
+    async fn hears(&mut self, text: &str) {
+        assert_eq!(self.socket.hear_text().await["body"]["text"], text);
+    }
+}
+
+/// Lets two people take turns, each hearing the other.
+async fn talk(ann: &mut Guest, bob: &mut Guest, turns: u32, about: &str) {
+    for turn in 0..turns {
+        let (question, answer) = (format!("{about} {turn}?"), format!("{about} {turn}!"));
+        ann.says(&question).await;
+        bob.hears(&question).await;
+        bob.says(&answer).await;
+        ann.hears(&answer).await;
+    }
+}
+
+/// Returns how often a server has read a log because hints had not told it enough.
+async fn repairs(server: &Server) -> u64 {
+    let metrics = server.operator("/metrics").await.text;
+    let counted = metrics.lines().find_map(|line| line.strip_prefix("chat_repairs_total "));
+    counted.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn people_on_two_servers_talk_as_if_on_one() {
+    talk_over_two("talk", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn people_on_two_servers_talk_over_a_partitioned_broker() {
+    talk_over_two("part", "&partitioned=1").await;
+}
+
+async fn talk_over_two(name: &str, parameters: &str) {
+    let shared = Shared::make(name, parameters);
+    let (one, two) = (shared.server(), shared.server());
+    let host = one.token_of_new("host").await;
+    let room = one.create_room(&host, "tea").await;
+    let (mut ann, mut bob) = (Guest::join(&one, "ann", &room).await, Guest::join(&two, "bob", &room).await);
+    talk(&mut ann, &mut bob, 3, "weather").await;
+    let before = (repairs(&one).await, repairs(&two).await);
+    talk(&mut ann, &mut bob, 20, "news").await;
+    // Everything came with hints: nobody had to look into the database for it.
+    assert_eq!((repairs(&one).await, repairs(&two).await), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn a_broker_that_is_killed_interrupts_nobody() {
+    let shared = Shared::make("kill", "");
+    let (one, two) = (shared.server(), shared.server());
+    let host = one.token_of_new("host").await;
+    let room = one.create_room(&host, "tea").await;
+    let (mut ann, mut bob) = (Guest::join(&one, "ann", &room).await, Guest::join(&two, "bob", &room).await);
+    talk(&mut ann, &mut bob, 3, "before").await;
+    let broker = RealBroker::kill();
+    talk(&mut ann, &mut bob, 3, "without").await;
+    // A server can start, and be killed, while there is none.
+    let three = shared.server();
+    let mut eve = Guest::join(&three, "eve", &room).await;
+    ann.says("welcome").await;
+    bob.hears("welcome").await;
+    eve.hears("welcome").await;
+    drop(three);
+    drop(broker);
+    talk(&mut ann, &mut bob, 3, "after").await;
+    hints_flow_again(&mut ann, &mut bob, [&one, &two]).await;
+}
+
+/// Waits until messages come with hints again, and nothing else.
+async fn hints_flow_again(ann: &mut Guest, bob: &mut Guest, servers: [&Server; 2]) {
+    for round in 0..100 {
+        let before = (repairs(servers[0]).await, repairs(servers[1]).await);
+        talk(ann, bob, 5, &format!("round {round}")).await;
+        if (repairs(servers[0]).await, repairs(servers[1]).await) == before {
             return;
         }
     }
+    panic!("the servers still read the log for each message");
 }
 
-/// Lets ann on one server and bob on another see and hear each other. Returns the servers and ann's socket.
-async fn two_servers_are_one_chat(cluster: &Cluster) -> (Server, Server, Socket) {
-    let (one, other) = (cluster.start(), cluster.start());
-    let ann = one.token_of_new("ann").await;
-    let bob = other.token_of_new("bob").await;
-    let room = one.create_room(&ann, "tea").await;
-    other.join(&bob, &room).await;
+/// Is the real broker, killed; dropping this starts it again.
+struct RealBroker;
 
-    let mut at_one = Socket::open(&one, &ann).await;
-    at_one.hear_followed(&room).await;
-    assert!(!online(&mut at_one, &room, "bob").await, "bob has no session yet");
-    let mut at_other = Socket::open(&other, &bob).await;
-    at_other.hear_followed(&room).await;
-    assert!(presence(&mut at_one, "bob").await, "bob came, on the other server");
-    assert!(online(&mut at_other, &room, "ann").await);
-
-    at_other.say(json!({ "type": "signal", "room": room, "signal": "typing", "on": true })).await;
-    hear_typing(&mut at_one, "bob").await;
-    at_other.post(&room, "hello").await;
-    assert_eq!(at_one.hear_text().await["body"]["text"], "hello");
-    tokio::spawn(async move { at_other.listens().await }); // bob stays as long as the server does
-    (one, other, at_one)
+impl RealBroker {
+    fn kill() -> Self {
+        let pid = std::fs::read_to_string(variable("CHAT_TEST_AMQP_PID")).unwrap();
+        assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        Self
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL and Redis: scripts/test"]
-async fn users_of_a_server_that_is_killed_leave_once_and_in_time() {
-    let cluster = Cluster::new("CHAT_TEST_REDIS");
-    let (_one, other, mut at_one) = two_servers_are_one_chat(&cluster).await;
-    other.signal("KILL");
-    let heard = at_one.frames_within(OFFLINE_WITHIN + TWO_LOOKS).await;
-    let told: Vec<_> = heard.iter().filter(|(_, frame)| frame["kind"] == "presence").collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    let (after, leave) = told[0];
-    assert_eq!((&leave["user"], &leave["online"]), (&json!("bob"), &json!(false)));
-    assert!(*after <= OFFLINE_WITHIN, "{after:?}");
-    assert!(*after >= LEASE_LEFT_MIN, "offline after {after:?}, before the lease was over");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL and a Redis Cluster: scripts/test"]
-async fn a_redis_cluster_joins_servers_as_one_redis_does() {
-    let cluster = Cluster::new("CHAT_TEST_REDIS_CLUSTER");
-    let (_one, mut other, mut at_one) = two_servers_are_one_chat(&cluster).await;
-    other.signal("TERM"); // who leaves in order is offline at once
-    other.ended();
-    assert!(!presence(&mut at_one, "bob").await);
+impl Drop for RealBroker {
+    fn drop(&mut self) {
+        let services = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
+        let started = Command::new(services).args(["start", "rabbitmq"]).status();
+        assert!(started.is_ok_and(|status| status.success()), "RabbitMQ does not start again");
+    }
 }
