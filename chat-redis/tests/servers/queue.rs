@@ -1,13 +1,4 @@
 //! The work queue and presence when workers and servers die, and what they refuse.
-//!
-//! Run by `scripts/test`, or by hand: `cargo test -p chat-redis --test queue -- --ignored`; needs redis-server.
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "common/redis.rs"]
-mod redis;
-#[path = "common/worker.rs"]
-mod worker;
 
 use std::{
     collections::BTreeSet,
@@ -23,9 +14,9 @@ use chat_core::{
 };
 use chat_redis::{RedisPresence, RedisQueue};
 use futures::StreamExt;
-use redis::Redis;
 use tokio::time::{sleep, timeout};
-use worker::Worker;
+
+use crate::{redis::Redis, worker::Worker};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is written is on the disk before it is answered.

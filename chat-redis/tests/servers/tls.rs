@@ -1,13 +1,4 @@
 //! A Redis over TLS.
-//!
-//! Run by `scripts/test`, or by hand: `cargo test -p chat-redis --features tls --test tls -- --ignored`; needs redis-server.
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "common/redis.rs"]
-mod redis;
-#[path = "common/worker.rs"]
-mod worker;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -18,9 +9,12 @@ use chat_core::{
 };
 use chat_redis::{RedisBroker, RedisQueue};
 use futures::StreamExt;
-use redis::{Redis, free_port};
 use tokio::time::timeout;
-use worker::Worker;
+
+use crate::{
+    redis::{Redis, free_port},
+    worker::Worker,
+};
 
 /// Starts a server that listens with TLS, too, and returns the URL of that.
 fn start_with_tls(folder: &Path) -> (Redis, String) {

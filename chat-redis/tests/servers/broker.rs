@@ -1,11 +1,4 @@
 //! The broker through outages, and what it refuses.
-//!
-//! Run by `scripts/test`, or by hand: `cargo test -p chat-redis --test broker -- --ignored`; needs redis-server.
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "common/redis.rs"]
-mod redis;
 
 use std::{
     sync::Arc,
@@ -23,8 +16,9 @@ use chat_core::{
 };
 use chat_redis::{RedisBroker, RedisConfig, RedisPresence, RedisQueue};
 use futures::{StreamExt, stream::BoxStream};
-use redis::{Redis, cluster, cluster_url};
 use tokio::time::{sleep, timeout};
+
+use crate::redis::{Redis, cluster, cluster_url};
 
 /// How long a recovery may take on a slow machine: the broker tries every second.
 const PATIENCE: Duration = Duration::from_secs(20);

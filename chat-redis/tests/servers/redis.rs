@@ -1,7 +1,5 @@
 //! Servers of a test's own, to be killed, stopped and put to sleep.
 
-#![allow(dead_code)] // each test binary uses some of it
-
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},

@@ -1,7 +1,5 @@
 //! A worker in a process of its own: the example of that name.
 
-#![allow(dead_code)] // each test binary uses some of it
-
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command},
