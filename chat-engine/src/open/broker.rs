@@ -1,10 +1,11 @@
-//! Brokers by URL.
+//! Which URL opens which broker.
 
 use std::sync::Arc;
 
 use chat_core::{Broker, memory::MemoryBroker};
 
-use super::{OpenError, Part, Url};
+use super::Part;
+use crate::{error::OpenError, url::Url};
 
 // Opening another one may need the network.
 #[allow(clippy::unused_async)]
@@ -19,10 +20,8 @@ pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
         }
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
-            match chat_redis::RedisBroker::open(url.as_str()).await {
-                Ok(broker) => Ok(Arc::new(broker)),
-                Err(source) => Err(OpenError::refused(Part::Broker, url, source)),
-            }
+            let broker = chat_redis::RedisBroker::open(url.as_str()).await;
+            Ok(Arc::new(broker.map_err(|source| OpenError::refused(Part::Broker, url, source))?))
         }
         scheme => Err(OpenError::unknown(Part::Broker, scheme)),
     }

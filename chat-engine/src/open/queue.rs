@@ -1,10 +1,11 @@
-//! Work queues by URL.
+//! Which URL opens which work queue.
 
 use std::sync::Arc;
 
 use chat_core::{WorkQueue, memory::MemoryQueue};
 
-use super::{OpenError, Part, Url};
+use super::Part;
+use crate::{error::OpenError, url::Url};
 
 /// Opens a work queue by URL, as [`ChatBuilder::queue`](crate::ChatBuilder::queue) does: for workers in a process of their
 /// own, which need no chat.
@@ -34,10 +35,8 @@ pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
         }
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
-            match chat_redis::RedisQueue::open(url.as_str()).await {
-                Ok(queue) => Ok(Arc::new(queue)),
-                Err(source) => Err(OpenError::refused(Part::Queue, url, source)),
-            }
+            let queue = chat_redis::RedisQueue::open(url.as_str()).await;
+            Ok(Arc::new(queue.map_err(|source| OpenError::refused(Part::Queue, url, source))?))
         }
         scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }

@@ -151,6 +151,9 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     if let Some(queue) = &config.queue {
         lines.push(format!("  queue     {queue}"));
     }
+    if let Some(presence) = &config.presence {
+        lines.push(format!("  presence  {presence}"));
+    }
     if config.is_demo() {
         lines.push("  quotes    sample prices, not real: try /stock=AAPL.US in a room".to_owned());
     }

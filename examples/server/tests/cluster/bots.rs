@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    rabbitmq::{RealBroker, Shared},
+    RealBroker, Shared,
     server::{PATIENCE, Server, binary, key, with_json},
 };
 
