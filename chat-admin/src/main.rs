@@ -5,7 +5,10 @@
 //!
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
+mod erase_user;
+mod export_user;
 mod migrate;
+mod trim;
 mod url;
 
 use std::{error::Error, process::ExitCode};
@@ -20,6 +23,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[command(version)]
 enum Asked {
     Migrate(migrate::Migrate),
+    EraseUser(erase_user::EraseUser),
+    ExportUser(export_user::ExportUser),
+    Trim(trim::Trim),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +44,9 @@ fn main() -> ExitCode {
 async fn run(asked: Asked) -> Result<(), Failure> {
     match asked {
         Asked::Migrate(command) => command.run().await,
+        Asked::EraseUser(command) => command.run().await,
+        Asked::ExportUser(command) => command.run().await,
+        Asked::Trim(command) => command.run().await,
     }
 }
 
