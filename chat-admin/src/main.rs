@@ -5,9 +5,14 @@
 //!
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
+mod copy;
 mod erase_user;
+mod export_room;
 mod export_user;
+mod import;
+mod lines;
 mod migrate;
+mod progress;
 mod trim;
 mod url;
 
@@ -26,6 +31,9 @@ enum Asked {
     EraseUser(erase_user::EraseUser),
     ExportUser(export_user::ExportUser),
     Trim(trim::Trim),
+    Copy(copy::Copy),
+    Import(import::Import),
+    ExportRoom(export_room::ExportRoom),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +55,9 @@ async fn run(asked: Asked) -> Result<(), Failure> {
         Asked::EraseUser(command) => command.run().await,
         Asked::ExportUser(command) => command.run().await,
         Asked::Trim(command) => command.run().await,
+        Asked::Copy(command) => command.run().await,
+        Asked::Import(command) => command.run().await,
+        Asked::ExportRoom(command) => command.run().await,
     }
 }
 

@@ -37,8 +37,9 @@
 //! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
 //! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
 //! | `mongodb` | no | stores at `mongodb://host/database?namespace=chat_`; brings rustls with ring |
-//! | `redis` | no | brokers and presence at `redis://:password@host?namespace=chat`, or `redis+cluster://:password@host1,host2` |
-//! | `tls` | no | TLS to those servers, by rustls with ring |
+//! | `redis` | no | brokers, presence and work queues at `redis://:password@host?namespace=chat`, or `redis+cluster://:password@host1,host2` |
+//! | `amqp` | no | brokers and work queues at `amqp://user:password@host,host:port/vhost?partitioned=1&namespace=chat` |
+//! | `tls` | no | TLS to SQL servers and Redis, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
 //!
@@ -87,7 +88,7 @@ pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddre
 pub use error::OpenError;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_store};
+pub use open::{Part, open_queue, open_restore, open_store};
 pub use people::open_people;
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};

@@ -10,6 +10,7 @@ use chat_core::{
 use crate::{
     append::lock,
     connection::{Arg, Connection, Db, args},
+    feed,
     row::{EntryRow, HeadRow, Shown, array, display_name, hex, json, text, word},
 };
 
@@ -137,7 +138,7 @@ pub(crate) async fn create<C: Connection>(
     let (id, visibility) = (entry.id.as_bytes().to_vec(), word(record.visibility));
     let args = args![entry.room, id, entry.at.0, text(record)?, visibility];
     db.execute("create a room", C::STATEMENTS.create, args).await?;
-    Ok(())
+    feed::created(db, entry.room).await
 }
 
 /// Moves each room to the last of its entries.

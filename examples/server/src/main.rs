@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `config` | what an operator can set, from flags, environment and file |
-//! | `accounts` | users, passwords, logins, in SQLite |
+//! | `accounts` | users, passwords, logins |
 //! | `auth` | who asks: cookie or bearer token |
 //! | `api` | register, log in, log out |
 //! | `web` | the page |
@@ -145,6 +145,12 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     let mut lines = vec![format!("chat-server {}", env!("CARGO_PKG_VERSION")), format!("  messages  {}", config.store)];
     if config.accounts != config.store {
         lines.push(format!("  accounts  {}", config.accounts));
+    }
+    if let Some(broker) = &config.broker {
+        lines.push(format!("  broker    {broker}"));
+    }
+    if let Some(queue) = &config.queue {
+        lines.push(format!("  queue     {queue}"));
     }
     if config.is_demo() {
         lines.push("  quotes    sample prices, not real: try /stock=AAPL.US in a room".to_owned());
