@@ -51,8 +51,8 @@ const FOLLOW_WITHIN: Duration = Duration::from_secs(2);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 pub struct Hybrid<L, R> {
-    log: L,
-    rooms: R,
+    pub(super) log: L,
+    pub(super) rooms: R,
     /// Up to where this process has projected, for the feed to learn: one write for many appends.
     projected: Mutex<BTreeMap<RoomId, Seq>>,
     consumer: Consumer,

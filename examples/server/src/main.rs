@@ -105,6 +105,7 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
     let mut chat = chat
         .store(store)
         .ws(sockets(config))
+        .retention(config.retention)
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
     if let Some(broker) = &config.broker {
