@@ -1,4 +1,4 @@
-//! Opens stores, brokers, presence and queues by URL: one arm per adapter, here and nowhere else.
+//! Opens stores, brokers, presence and queues by URL: one arm per adapter, a file per kind, here and nowhere else.
 
 mod broker;
 mod presence;
@@ -10,9 +10,8 @@ use chat_core::{Store, memory::MemoryStore, store::Restore};
 
 use crate::{error::OpenError, url::Url};
 
-pub(crate) use broker::broker;
-pub(crate) use presence::presence;
-pub(crate) use queue::queue;
+pub use queue::open_queue;
+pub(crate) use {broker::broker, presence::presence, queue::queue};
 
 /// Is what an engine is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +39,21 @@ impl Part {
                 ("mariadb", Some("mysql")),
                 ("mongodb", Some("mongodb")),
             ],
-            Self::Broker | Self::Presence => &[
+            Self::Broker | Self::Queue => &[
+                ("memory", None),
+                ("amqp", Some("amqp")),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
+            Self::Presence => &[
                 ("memory", None),
                 ("redis", Some("redis")),
                 ("rediss", Some("redis")),
                 ("redis+cluster", Some("redis")),
                 ("rediss+cluster", Some("redis")),
             ],
-            Self::Queue => &[("memory", None)],
         }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> 
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
             match chat_redis::RedisPresence::open(url.as_str()).await {
                 Ok(presence) => Ok(Arc::new(presence)),
-                Err(source) => Err(OpenError::Presence { url: url.redacted(), source }),
+                Err(source) => Err(OpenError::refused(Part::Presence, url, source)),
             }
         }
         scheme => Err(OpenError::unknown(Part::Presence, scheme)),

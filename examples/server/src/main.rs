@@ -145,6 +145,12 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     if config.accounts != config.store {
         lines.push(format!("  accounts  {}", config.accounts));
     }
+    if let Some(broker) = &config.broker {
+        lines.push(format!("  broker    {broker}"));
+    }
+    if let Some(queue) = &config.queue {
+        lines.push(format!("  queue     {queue}"));
+    }
     if config.is_demo() {
         lines.push("  quotes    sample prices, not real: try /stock=AAPL.US in a room".to_owned());
     }

@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) broker: Option<Url>,
     /// What knows who is online on other servers; `None`: nobody does.
     pub(crate) presence: Option<Url>,
+    /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
+    pub(crate) queue: Option<Url>,
     /// The certificate and key for https.
     pub(crate) tls: Option<TlsFiles>,
     /// Whether a proxy in front of us does TLS and says who the client is.
@@ -106,6 +108,8 @@ pub(crate) enum ConfigError {
     DrainGrace,
     #[error("the secret in CHAT_SECRET or --secret-file must have at least 16 bytes")]
     ShortSecret,
+    #[error("{0} needs CHAT_SECRET or --secret-file, the same for all that share it")]
+    NoSecret(&'static str),
     #[error("{0} is empty")]
     EmptySecret(String),
 }
@@ -130,8 +134,9 @@ impl Config {
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
             accounts,
-            broker: given.broker,
-            presence: given.presence,
+            broker: given.broker.filter(Url::is_networked),
+            presence: given.presence.filter(Url::is_networked),
+            queue: given.queue.filter(Url::is_networked),
             tls: tls(given.tls_cert, given.tls_key)?,
             behind_proxy: given.behind_proxy.unwrap_or_default(),
             allowed_origins: given.allowed_origin.into_iter().map(origin).collect::<Result<_, _>>()?,
@@ -160,6 +165,11 @@ impl Config {
         }
         if self.drain_grace > DRAIN_GRACE_MAX {
             return Err(ConfigError::DrainGrace);
+        }
+        for (networked, name) in [(&self.broker, "--broker"), (&self.queue, "--queue")] {
+            if networked.is_some() && self.secret.is_none() {
+                return Err(ConfigError::NoSecret(name));
+            }
         }
         if self.secret.as_ref().is_some_and(|secret| secret.reveal().len() < 16) {
             return Err(ConfigError::ShortSecret);

@@ -39,6 +39,18 @@ fn accounts_are_beside_the_messages_wherever_these_are_kept() {
 }
 
 #[test]
+fn what_is_shared_over_the_network_needs_a_secret() {
+    for option in ["--broker", "--queue"] {
+        let flags = [option, "amqp://chat:pw@mq/chat"];
+        assert!(matches!(resolve(&flags), Err(ConfigError::NoSecret(name)) if name == option));
+        let options = Command::try_parse_from(["chat-server"].iter().chain(&flags)).unwrap().options;
+        assert!(Config::resolve(options, Some(Secret::new("sixteen bytes ok")), None).is_ok());
+    }
+    let config = resolve(&["--broker", "memory", "--queue", "memory:"]).unwrap();
+    assert!(config.broker.is_none() && config.queue.is_none());
+}
+
+#[test]
 fn an_origin_that_no_browser_sends_is_refused() {
     assert!(resolve(&["--allowed-origin", "https://a.example,http://b.example:8080"]).is_ok());
     for origin in ["*", "null", "a.example", "https://A.example", "https://a.example/", "https://*.example", "https://"]
