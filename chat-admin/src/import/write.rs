@@ -105,9 +105,10 @@ impl Writer {
     async fn create(&mut self, line: &RoomLine) -> Result<(), Failure> {
         self.flush().await?;
         let ((room, _), (spec, author)) = (room_of(&line.room), line.spec());
+        let name = self.name(&author, None).await?;
         let key = |what: &str| key(what, line.created, &room.to_string());
         let change = |key: Key, body| {
-            let mut entry = entry(Draft { key, body }, author.clone(), author.as_str().into());
+            let mut entry = entry(Draft { key, body }, author.clone(), name.clone());
             (entry.at, entry.sent_at) = (line.created, line.created);
             entry
         };
@@ -132,28 +133,15 @@ impl Writer {
         let entries: Vec<_> = waiting.iter().map(|waiting| waiting.entry.clone()).collect();
         let outcomes = self.append(room, entries).await?;
         for (Waiting { line, id, entry }, outcome) in waiting.into_iter().zip(outcomes) {
-            let seq = match outcome {
-                Outcome::Stored(seq) => {
-                    self.done.stored += 1;
-                    seq
-                }
-                Outcome::Duplicate(seq, _) => {
-                    self.done.known += 1;
-                    seq
-                }
-                Outcome::Conflict => {
-                    self.refuse(line, "the room has another message with this id");
-                    continue;
-                }
-                Outcome::TooOld => {
-                    self.refuse(line, "it is older than what the room has forgotten");
-                    continue;
-                }
-                _ => {
-                    self.refuse(line, "the room is gone");
+            let (seq, count) = match outcome {
+                Outcome::Stored(seq) => (seq, &mut self.done.stored),
+                Outcome::Duplicate(seq, _) => (seq, &mut self.done.known),
+                refused => {
+                    self.refuse(line, reason(refused));
                     continue;
                 }
             };
+            *count += 1;
             if entry.body.is_message() {
                 self.positions.insert((room, id), seq);
             }
@@ -177,6 +165,14 @@ impl Writer {
             }
         }
         Ok(self.store.append(&batch).await?.pop().unwrap_or_default())
+    }
+}
+
+fn reason(refused: Outcome) -> &'static str {
+    match refused {
+        Outcome::Conflict => "the room has another message with this id",
+        Outcome::TooOld => "it is older than what the room has forgotten",
+        _ => "the room is gone",
     }
 }
 
