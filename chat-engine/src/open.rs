@@ -6,7 +6,7 @@ mod queue;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Store, memory::MemoryStore};
+use chat_core::{Store, memory::MemoryStore, store::Restore};
 
 use crate::{error::OpenError, url::Url};
 
@@ -85,7 +85,16 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     store(&Url::new(url)).await
 }
 
+/// Opens a store by URL to move whole logs out of it or into it.
+pub async fn open_restore(url: &str) -> Result<Arc<dyn Restore>, OpenError> {
+    whole(&Url::new(url)).await
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(whole(url).await?)
+}
+
+async fn whole(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
@@ -104,7 +113,7 @@ pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+async fn sql(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),

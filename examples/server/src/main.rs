@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `config` | what an operator can set, from flags, environment and file |
-//! | `accounts` | users, passwords, logins, in SQLite |
+//! | `accounts` | users, passwords, logins |
 //! | `auth` | who asks: cookie or bearer token |
 //! | `api` | register, log in, log out |
 //! | `web` | the page |

@@ -1,4 +1,4 @@
-//! Who is online, on several servers.
+//! Servers joined by Redis, which also knows who is online, or by what they tell each other over it.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
