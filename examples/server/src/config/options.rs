@@ -66,7 +66,7 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
     pub(super) broker: Option<Url>,
 
-    /// What knows who is online on which server, like redis://… [default: memory, this server]
+    /// What knows who is online on which server, like redis://… [default: the servers tell each other over --broker]
     #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
     pub(super) presence: Option<Url>,
 
