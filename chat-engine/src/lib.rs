@@ -37,9 +37,9 @@
 //! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
 //! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
 //! | `mongodb` | no | stores at `mongodb://host/database?namespace=chat_`; brings rustls with ring |
-//! | `amqp` | no | brokers and work queues at `amqp://user:password@host,host:port/vhost?partitioned=1&namespace=chat` |
 //! | `redis` | no | brokers, presence and work queues at `redis://:password@host?namespace=chat`, or `redis+cluster://:password@host1,host2` |
-//! | `tls` | no | TLS to those databases and to Redis, by rustls with ring |
+//! | `amqp` | no | brokers and work queues at `amqp://user:password@host,host:port/vhost?partitioned=1&namespace=chat` |
+//! | `tls` | no | TLS to SQL servers and Redis, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
 //!

@@ -1,11 +1,10 @@
-//! Which URL opens which broker.
+//! Brokers by URL.
 
 use std::sync::Arc;
 
 use chat_core::{Broker, memory::MemoryBroker};
 
-use super::Part;
-use crate::{error::OpenError, url::Url};
+use super::{OpenError, Part, Url};
 
 // Opening another one may need the network.
 #[allow(clippy::unused_async)]
@@ -20,8 +19,10 @@ pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
         }
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
-            let broker = chat_redis::RedisBroker::open(url.as_str()).await;
-            Ok(Arc::new(broker.map_err(|source| OpenError::refused(Part::Broker, url, source))?))
+            match chat_redis::RedisBroker::open(url.as_str()).await {
+                Ok(broker) => Ok(Arc::new(broker)),
+                Err(source) => Err(OpenError::refused(Part::Broker, url, source)),
+            }
         }
         scheme => Err(OpenError::unknown(Part::Broker, scheme)),
     }

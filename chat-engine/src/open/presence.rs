@@ -14,8 +14,10 @@ pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> 
         "memory" => Ok(Arc::new(MemoryPresence::new())),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
-            let presence = chat_redis::RedisPresence::open(url.as_str()).await;
-            Ok(Arc::new(presence.map_err(|source| OpenError::refused(Part::Presence, url, source))?))
+            match chat_redis::RedisPresence::open(url.as_str()).await {
+                Ok(presence) => Ok(Arc::new(presence)),
+                Err(source) => Err(OpenError::refused(Part::Presence, url, source)),
+            }
         }
         scheme => Err(OpenError::unknown(Part::Presence, scheme)),
     }

@@ -31,10 +31,10 @@ pub(crate) struct Config {
     pub(crate) accounts: Url,
     /// What carries hints to other servers; `None`: there are none.
     pub(crate) broker: Option<Url>,
+    /// What knows who is online on other servers; `None`: the servers tell each other.
+    pub(crate) presence: Option<Url>,
     /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
     pub(crate) queue: Option<Url>,
-    /// What knows who is online on other servers; `None`: the servers tell each other over the broker.
-    pub(crate) presence: Option<Url>,
     /// The certificate and key for https.
     pub(crate) tls: Option<TlsFiles>,
     /// Whether a proxy in front of us does TLS and says who the client is.

@@ -66,14 +66,14 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
     pub(super) broker: Option<Url>,
 
+    /// What knows who is online on which server, like redis://… [default: the servers tell each other over --broker]
+    #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
+    pub(super) presence: Option<Url>,
+
     /// What hands /stock to workers; those of another one than memory are processes of their own, and need
     /// CHAT_SECRET, too [default: memory, a worker in this process]
     #[arg(long, env = "CHAT_QUEUE", value_name = "URL", hide_env_values = true)]
     pub(super) queue: Option<Url>,
-
-    /// What knows who is online on which server, like redis://… [default: the servers tell each other over the broker]
-    #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
-    pub(super) presence: Option<Url>,
 
     /// The certificate chain for https, as PEM
     #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE")]
@@ -155,8 +155,8 @@ impl Options {
             store: self.store.or(next.store),
             accounts: self.accounts.or(next.accounts),
             broker: self.broker.or(next.broker),
-            queue: self.queue.or(next.queue),
             presence: self.presence.or(next.presence),
+            queue: self.queue.or(next.queue),
             tls_cert: self.tls_cert.or(next.tls_cert),
             tls_key: self.tls_key.or(next.tls_key),
             behind_proxy: self.behind_proxy.or(next.behind_proxy),
