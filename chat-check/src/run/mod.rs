@@ -12,6 +12,7 @@
 //! | `plan` | what is to be run |
 //! | `cluster`, `server` | the processes that are broken |
 //! | `store`, `postgres`, `disk` | the database server that is broken; who takes over; a disk that is full |
+//! | `direct` | a store that is tried without servers |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
 //! | `faults`, `slow` | what is broken; clients that do not read |
@@ -20,6 +21,7 @@
 mod chance;
 mod client;
 mod cluster;
+mod direct;
 mod disk;
 mod faults;
 mod frames;
@@ -45,10 +47,13 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::plan::{Plan, Scenario};
 use self::{
     chance::Chance, client::Entrance, cluster::Cluster, faults::Breaker, postgres::Standbys, progress::Progress,
     recorder::Recorder, rest::Rest, server::Launch, stage::Stage, store::Store,
+};
+pub use self::{
+    direct::{Trial, Try},
+    plan::{Plan, Scenario},
 };
 
 /// Is why a run could not be done; broken promises are no failure of the run.
@@ -70,22 +75,33 @@ pub fn equip(plan: &Plan) -> Result<(), Failure> {
 pub async fn run(plan: &Plan, folder: &Path) -> Result<PathBuf, Failure> {
     let history = folder.join("history.jsonl");
     let recorder = Recorder::to(&history)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        done = timeout(Duration::from_secs(plan.at_most), drive(plan, folder, &recorder)) => {
-            done.map_err(|_| format!("not done after {} s", plan.at_most))??;
-        }
-        _ = terminate.recv() => return Err("ended by a signal".into()),
-        _ = interrupt.recv() => return Err("interrupted".into()),
-    }
+    bounded(plan.at_most, drive(plan, folder, &recorder)).await?;
     recorder.finish()?;
     Ok(history)
 }
 
+/// Tries a store in `folder`. Returns what came of it, in words.
+///
+/// # Errors
+/// If a promise is broken, or it cannot be done. All that was begun is ended then, too.
+pub async fn try_store(what: &Try, folder: &Path) -> Result<String, Failure> {
+    bounded(what.at_most, direct::try_store(what, folder)).await
+}
+
+/// Does something for so many seconds at most, and not after a signal.
+async fn bounded<T>(at_most: u64, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        done = timeout(Duration::from_secs(at_most), work) => done.map_err(|_| format!("not done after {at_most} s"))?,
+        _ = terminate.recv() => Err("ended by a signal".into()),
+        _ = interrupt.recv() => Err("interrupted".into()),
+    }
+}
+
 async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Failure> {
     let mut chance = Chance::of(plan.seed.unwrap_or_default());
-    let store = Store::open(plan, folder)?;
+    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull)?;
     if plan.scenario.breaks_store() {
         store.own()?; // before anybody is troubled
     }

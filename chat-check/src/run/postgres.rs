@@ -19,7 +19,7 @@ use super::{
     Failure,
     plan::Scenario,
     server::{PATIENCE, signal},
-    store::{self, Service},
+    store::{self, Service, port_of},
 };
 use crate::proxy::{Proxy, Way};
 
@@ -201,10 +201,6 @@ fn programs() -> Result<PathBuf, Failure> {
     let version = |folder: &PathBuf| folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     let versions = fs::read_dir("/usr/lib/postgresql")?.filter_map(|entry| Some(entry.ok()?.path()));
     Ok(versions.max_by_key(version).ok_or("PostgreSQL is not installed")?.join("bin"))
-}
-
-fn port_of(url: &str) -> Option<u16> {
-    url.rsplit_once('@')?.1.split_once('/')?.0.rsplit_once(':')?.1.parse().ok()
 }
 
 fn free_port() -> Result<u16, Failure> {

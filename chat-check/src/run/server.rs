@@ -129,7 +129,8 @@ impl Drop for Server {
 /// Sends a signal by its name to processes that are there.
 pub(super) fn signal(name: &str, processes: &[u32]) -> Result<(), Failure> {
     let processes = processes.iter().map(u32::to_string);
-    let sent = Command::new("kill").arg(format!("-{name}")).args(processes).status()?;
+    // Children that have ended meanwhile are no news.
+    let sent = Command::new("kill").arg(format!("-{name}")).args(processes).stderr(Stdio::null()).status()?;
     if sent.success() { Ok(()) } else { Err("the server is gone".into()) }
 }
 
