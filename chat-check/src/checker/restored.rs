@@ -4,7 +4,7 @@
 //! seen of it is told to begin anew. The lines about what is gone are taken out here, so that all others are judged
 //! as ever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     finding::{
@@ -65,6 +65,7 @@ pub(super) fn prune(history: &[Record], restores: &Restores, room: &mut Room<'_>
     let first_gone = gone.iter().map(|(_, ack)| ack.seq).min().unwrap_or(u64::MAX);
     only_the_end_is_gone(history, &kept, &gone, restores, findings);
     room.acks = kept;
+    room.gone = gone.iter().map(|(_, ack)| &ack.id).collect::<HashSet<_>>().len() as u64;
 
     let mut seen: HashMap<&str, At> = HashMap::new();
     let heard = std::mem::take(&mut room.heard);

@@ -74,7 +74,7 @@ impl Standbys {
         }
         run(copy.arg("--write-recovery-conf"))?;
         let standby = Postgres { data, port: free_port()? };
-        self.start(&standby)?;
+        self.start(&standby).await?;
         self.reserve = Some(standby);
         self.until("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").await?;
         if scenario == Scenario::Failover {
@@ -105,7 +105,7 @@ impl Standbys {
     pub(super) async fn put_back(&mut self) -> Result<(), Failure> {
         self.end_primary().await?;
         let backup = self.reserve.take().ok_or("there is no backup")?;
-        self.start(&backup)?;
+        self.start(&backup).await?;
         self.serve(backup)
     }
 
@@ -120,10 +120,17 @@ impl Standbys {
         Ok(fs::remove_dir_all(before.data)?)
     }
 
-    fn start(&self, server: &Postgres) -> Result<(), Failure> {
-        let mut start = self.program("pg_ctl");
-        start.arg("-D").arg(&server.data).arg("-l").arg(self.home.join("log-of-reserve"));
-        run(start.args(["-o", &format!("-p {}", server.port), "-w", "-t", "60", "start"]))
+    /// Starts a server; again, as long as one that was killed is not quite gone for the system.
+    async fn start(&self, server: &Postgres) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut start = self.program("pg_ctl");
+            start.arg("-D").arg(&server.data).arg("-l").arg(self.home.join("log-of-reserve"));
+            match run(start.args(["-o", &format!("-p {}", server.port), "-w", "-t", "60", "start"])) {
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(200)).await,
+                done => return done,
+            }
+        }
     }
 
     fn sql(&self, statement: &str) -> Result<String, Failure> {

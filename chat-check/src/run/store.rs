@@ -42,6 +42,8 @@ impl Store {
         if small {
             disk::mount(&disk)?;
         }
+        // It stands for /tmp: the script and some servers put what they need for a moment there.
+        fs::set_permissions(&disk, PermissionsExt::from_mode(0o1777))?;
         let own = Service::named(asked, disk)?;
         own.start()?;
         Ok(Self { url: own.url()?, own: Some(own) })
