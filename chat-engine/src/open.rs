@@ -1,13 +1,17 @@
-//! Opens stores, brokers, presence and queues by URL: one arm per adapter, here and nowhere else.
+//! Opens stores, brokers, presence and queues by URL: one arm per adapter, a file per kind, here and nowhere else.
+
+mod broker;
+mod presence;
+mod queue;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{
-    Broker, Presence, Store, WorkQueue,
-    memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
-};
+use chat_core::{Store, memory::MemoryStore, store::Restore};
 
 use crate::{error::OpenError, url::Url};
+
+pub use queue::open_queue;
+pub(crate) use {broker::broker, presence::presence, queue::queue};
 
 /// Is what an engine is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,21 @@ impl Part {
                 ("mariadb", Some("mysql")),
                 ("mongodb", Some("mongodb")),
             ],
-            Self::Broker | Self::Presence | Self::Queue => &[("memory", None)],
+            Self::Broker | Self::Queue => &[
+                ("memory", None),
+                ("amqp", Some("amqp")),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
+            Self::Presence => &[
+                ("memory", None),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
         }
     }
 }
@@ -67,7 +85,16 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     store(&Url::new(url)).await
 }
 
+/// Opens a store by URL to move whole logs out of it or into it.
+pub async fn open_restore(url: &str) -> Result<Arc<dyn Restore>, OpenError> {
+    whole(&Url::new(url)).await
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(whole(url).await?)
+}
+
+async fn whole(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
@@ -86,31 +113,9 @@ pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+async fn sql(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
-    }
-}
-
-// Opening any of these may need the network one day, so that all are async alike.
-pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
-    match url.scheme(Part::Broker)? {
-        "memory" => Ok(Arc::new(MemoryBroker::new())),
-        scheme => Err(OpenError::unknown(Part::Broker, scheme)),
-    }
-}
-
-pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> {
-    match url.scheme(Part::Presence)? {
-        "memory" => Ok(Arc::new(MemoryPresence::new())),
-        scheme => Err(OpenError::unknown(Part::Presence, scheme)),
-    }
-}
-
-pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
-    match url.scheme(Part::Queue)? {
-        "memory" => Ok(Arc::new(MemoryQueue::new())),
-        scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }
 }

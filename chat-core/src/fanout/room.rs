@@ -140,6 +140,16 @@ impl LiveRoom {
         self.state.lock().await.next.map(Seq::prev)
     }
 
+    /// Returns the id of the entry before a position, if it has passed here lately.
+    pub(crate) async fn id_before(&self, seq: Seq) -> Option<EntryId> {
+        let state = self.state.lock().await;
+        if state.next == Some(seq) {
+            return state.last;
+        }
+        let passed = state.ring.iter().rev().find(|passed| passed.entry.seq.next() == seq);
+        passed.map(|passed| passed.entry.id)
+    }
+
     /// Returns the last position that has passed, with its id where that is known.
     pub(crate) async fn stands(&self) -> Option<Cursor> {
         let state = self.state.lock().await;
