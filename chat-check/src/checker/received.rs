@@ -47,7 +47,7 @@ pub(super) fn judge<'h>(
             }
             Event::Recv(received) => judge.receives(*at, received),
             Event::Wire(wire) => judge.is_of_the_log(*at, wire.seq, &wire.id, None),
-            Event::Gap(gap) => judge.misses(*at, gap),
+            Event::Gap(gap) => judge.misses(*at, gap, restores.excuse(history[*at].t)),
             Event::Reset(reset) => {
                 let receiver = judge.receiver(&reset.c);
                 receiver.at = None;
@@ -132,7 +132,8 @@ impl<'h> Judge<'_, 'h> {
         }
     }
 
-    fn misses(&mut self, at: At, gap: &'h Missing) {
+    /// Judges a gap. One that was told while entries could still be lost may have been of a membership that was.
+    fn misses(&mut self, at: At, gap: &'h Missing, is_excused: bool) {
         let Missing { c, a, b, reason, .. } = gap;
         let (room, members) = (self.room, self.members);
         let receiver = self.receiver(c);
@@ -147,6 +148,9 @@ impl<'h> Judge<'_, 'h> {
             _ => false,
         };
         receiver.gaps += u64::from(holds);
+        if is_excused {
+            return;
+        }
         if !holds {
             let what = format!("{c} was told that {a} to {b} are gone ({reason}), which is not so");
             self.findings.add(P5, &[at], what);

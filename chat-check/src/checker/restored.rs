@@ -46,7 +46,7 @@ impl Restores {
     }
 
     /// Tells whether what is shown at this time may be gone by the end.
-    fn excuse(&self, t: u64) -> bool {
+    pub(super) fn excuse(&self, t: u64) -> bool {
         self.are_to_come(t) || self.are_found_out(t)
     }
 }
@@ -62,7 +62,6 @@ pub(super) fn prune(history: &[Record], restores: &Restores, room: &mut Room<'_>
         // An answer may come late; what counts is that it was sent before.
         !differs(ack.seq, &ack.id) || !restores.are_to_come(history[*sent.get(&*ack.key).unwrap_or(at)].t)
     });
-    let first_gone = gone.iter().map(|(_, ack)| ack.seq).min().unwrap_or(u64::MAX);
     only_the_end_is_gone(history, &kept, &gone, restores, findings);
     room.acks = kept;
     room.gone = gone.iter().map(|(_, ack)| &ack.id).collect::<HashSet<_>>().len() as u64;
@@ -77,9 +76,6 @@ pub(super) fn prune(history: &[Record], restores: &Restores, room: &mut Room<'_>
                 continue;
             }
             Event::Recv(got) => must_be_told(&mut seen, &got.c, at, findings),
-            // Of a membership that is gone, too.
-            Event::Gap(gap) if gap.b >= first_gone && restores.excuse(history[at].t) => continue,
-            Event::Gap(gap) => must_be_told(&mut seen, &gap.c, at, findings),
             Event::Reset(reset) => drop(seen.remove(&*reset.c)),
             Event::Unsub(unsub) => drop(seen.remove(&*unsub.c)),
             _ => {}

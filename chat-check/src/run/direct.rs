@@ -1,7 +1,7 @@
 //! The store itself, without servers: writers and readers at once, callers who leave.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -27,6 +27,8 @@ pub enum Trial {
     Tail,
     /// Callers leave in the middle of an append; then nothing may be left open, and asking again settles each.
     Leave,
+    /// A server on SQLite says no `ack` before the log is on the disk, as strace sees it.
+    Sync,
 }
 
 /// Says what to try.
@@ -44,6 +46,9 @@ pub struct Try {
     /// Decides who waits when
     #[arg(long)]
     pub seed: Option<u64>,
+    /// The server to be traced; by default the one beside this program
+    #[arg(long)]
+    pub server: Option<PathBuf>,
     /// The trial is given up after so many seconds
     #[arg(long, default_value_t = 540)]
     pub at_most: u64,
@@ -67,11 +72,13 @@ pub(super) async fn try_store(what: &Try, folder: &Path) -> Result<String, Failu
     let nodes = [chat_engine::open_store(store.url()).await?, chat_engine::open_store(store.url()).await?];
     let room = RoomId::random(*Key::generate().as_bytes());
     let room = Room { nodes, id: room };
-    room.append(0, entry(Draft::new(Body::Room(RoomChange::Created(RoomSpec::public(ROOM)))))).await?;
+    let creation = entry(Draft::new(Body::Room(RoomChange::Created(RoomSpec::public(ROOM)))));
+    room.append(0, vec![creation]).await?;
     let chance = Chance::of(what.seed.unwrap_or_default());
     match what.trial {
         Trial::Tail => tail(Arc::new(room), &store, what.times, chance).await,
         Trial::Leave => leave(room, &store, what.times, chance).await,
+        Trial::Sync => Err("this is done with a server".into()),
     }
 }
 
@@ -82,16 +89,16 @@ struct Room {
 }
 
 impl Room {
-    fn share(&self, new: NewEntry) -> [Append; 1] {
-        [Append { room: self.id, guard: Some(Seq::ZERO), entries: vec![new] }]
+    fn share(&self, entries: Vec<NewEntry>) -> [Append; 1] {
+        [Append { room: self.id, guard: Some(Seq::ZERO), entries }]
     }
 
     /// Appends as the engine does: again, until the store answers.
-    async fn append(&self, node: usize, new: NewEntry) -> Result<Outcome, Failure> {
-        let batch = self.share(new);
+    async fn append(&self, node: usize, entries: Vec<NewEntry>) -> Result<Vec<Outcome>, Failure> {
+        let batch = self.share(entries);
         loop {
             match self.nodes[node % 2].append(&batch).await {
-                Ok(outcomes) => return Ok(*outcomes.concat().first().ok_or("no outcome")?),
+                Ok(outcomes) => return Ok(outcomes.concat()),
                 Err(error) if error.is_transient() => sleep(Duration::from_millis(1)).await,
                 Err(error) => return Err(error.into()),
             }
@@ -160,10 +167,10 @@ async fn tail(room: Arc<Room>, store: &Store, times: u64, mut chance: Chance) ->
             while !done.load(Relaxed) {
                 let new = entry(Draft::text(format!("{n}")));
                 let id = new.id;
-                match room.append(n, new).await? {
+                match room.append(n, vec![new]).await?[..] {
                     // Known already: an earlier try whose answer was lost.
-                    Outcome::Stored(seq) | Outcome::Duplicate(seq, _) => stored.push((seq, id)),
-                    other => return Err(format!("{other:?} to a new entry").into()),
+                    [Outcome::Stored(seq) | Outcome::Duplicate(seq, _)] => stored.push((seq, id)),
+                    ref other => return Err(format!("{other:?} to a new entry").into()),
                 }
                 sleep(Duration::from_millis(chance.below(SLOW_MS))).await;
             }
@@ -246,7 +253,7 @@ async fn leave(room: Room, store: &Store, times: u64, mut chance: Chance) -> Res
     let mut answered = 0_u64;
     for number in 0..times {
         let new = entry(Draft::text(format!("{number}")));
-        let batch = room.share(new.clone());
+        let batch = room.share(vec![new.clone()]);
         let call = room.nodes[0].append(&batch);
         let patience = Duration::from_micros(chance.below(3_000));
         answered += u64::from(tokio::time::timeout(patience, call).await.is_ok());
@@ -261,11 +268,13 @@ async fn leave(room: Room, store: &Store, times: u64, mut chance: Chance) -> Res
     }
     store.until_nothing_is_open().await?;
     let mut later = 0_u64;
-    for new in &left {
-        match room.append(0, new.clone()).await? {
-            Outcome::Duplicate(..) => {}
-            Outcome::Stored(_) => later += 1,
-            other => return Err(format!("{other:?} to an entry that is asked for again").into()),
+    for again in left.chunks(usize::from(PAGE)) {
+        for outcome in room.append(0, again.to_vec()).await? {
+            match outcome {
+                Outcome::Duplicate(..) => {}
+                Outcome::Stored(_) => later += 1,
+                other => return Err(format!("{other:?} to an entry that is asked for again").into()),
+            }
         }
     }
     let log = room.log().await?;

@@ -12,7 +12,7 @@
 //! | `plan` | what is to be run |
 //! | `cluster`, `server` | the processes that are broken |
 //! | `store`, `postgres`, `disk` | the database server that is broken; who takes over; a disk that is full |
-//! | `direct` | a store that is tried without servers |
+//! | `direct`, `synced` | a store that is tried without servers; a server that is traced |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
 //! | `faults`, `slow` | what is broken; clients that do not read |
@@ -35,6 +35,7 @@ mod server;
 mod slow;
 mod stage;
 mod store;
+mod synced;
 mod tap;
 
 use std::{
@@ -85,7 +86,13 @@ pub async fn run(plan: &Plan, folder: &Path) -> Result<PathBuf, Failure> {
 /// # Errors
 /// If a promise is broken, or it cannot be done. All that was begun is ended then, too.
 pub async fn try_store(what: &Try, folder: &Path) -> Result<String, Failure> {
-    bounded(what.at_most, direct::try_store(what, folder)).await
+    match what.trial {
+        Trial::Sync => {
+            let binary = what.server.clone().map_or_else(beside_this_program, Ok)?;
+            bounded(what.at_most, synced::run(&binary, folder, what.times)).await
+        }
+        _ => bounded(what.at_most, direct::try_store(what, folder)).await,
+    }
 }
 
 /// Does something for so many seconds at most, and not after a signal.
@@ -139,7 +146,7 @@ fn launch(plan: &Plan, folder: &Path, store: &Store, standbys: Option<&Standbys>
     let mut args = vec!["--store".to_owned(), url];
     args.extend(plan.ports());
     let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
-    Ok(Launch { binary, folder: folder.to_owned(), args, secret })
+    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, secret })
 }
 
 /// Where others have been before, people of this run need names that nobody had.

@@ -23,6 +23,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Launch {
     pub(super) binary: PathBuf,
+    /// What comes before all other arguments, if the program is not the server itself.
+    pub(super) before: Vec<String>,
     /// Where their accounts and their logs are.
     pub(super) folder: PathBuf,
     /// Where their store is, and what else they are told.
@@ -39,6 +41,7 @@ impl Launch {
     fn spawn(&self, name: &str) -> io::Result<Child> {
         let log = File::options().create(true).append(true).open(self.log(name))?;
         Command::new(&self.binary)
+            .args(&self.before)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--load-profile"])
             .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
             .args(["--accounts", &format!("sqlite:{}", self.folder.join("accounts.db").display())])

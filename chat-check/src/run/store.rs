@@ -171,6 +171,17 @@ impl Service {
         Err(format!("{statements}: {}", String::from_utf8_lossy(&done.stderr)).into())
     }
 
+    /// Makes it need more of the disk, as it would after some time: until then it writes where it had written before.
+    pub(super) async fn need_room(&self, url: &str) {
+        const SEGMENTS: u32 = 10; // more than a new database has in store
+        for _ in 0..SEGMENTS {
+            if self.name != "postgres" || self.sql(url, "SELECT pg_switch_wal()").is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     fn url(&self) -> Result<String, Failure> {
         let said = self.script("env")?;
         let url = said.trim().split_once('=').ok_or("scripts/services does not say where the server is")?.1;
