@@ -61,6 +61,7 @@
 
 mod chat;
 mod error;
+mod hybrid;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod open;
@@ -81,9 +82,10 @@ pub use chat_core::{
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
+pub use hybrid::open_hybrid;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_store};
+pub use open::{Part, open_full_store, open_store};
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use chat_core::{
     Broker, Presence, Store, WorkQueue,
     memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
+    store::FullStore,
 };
 
 use crate::{error::OpenError, url::Url};
@@ -13,7 +14,7 @@ use crate::{error::OpenError, url::Url};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// Where the logs are kept.
+    /// Where the logs and the rooms are kept.
     Store,
     /// What carries hints between nodes.
     Broker,
@@ -67,7 +68,16 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     store(&Url::new(url)).await
 }
 
+/// Opens a store by URL with all that is optional, such as its feed: for operators' tools.
+pub async fn open_full_store(url: &str) -> Result<Arc<dyn FullStore>, OpenError> {
+    full_store(&Url::new(url)).await
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(full_store(url).await?)
+}
+
+pub(crate) async fn full_store(url: &Url) -> Result<Arc<dyn FullStore>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
@@ -86,7 +96,7 @@ pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+async fn sql(url: &Url) -> Result<Arc<dyn FullStore>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),

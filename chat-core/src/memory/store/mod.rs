@@ -4,6 +4,7 @@ mod feeds;
 mod forget;
 mod log;
 mod people;
+mod repair;
 mod restore;
 mod room;
 
@@ -159,7 +160,7 @@ impl Feed for MemoryStore {
         Ok(())
     }
 
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
+    async fn unfollow(&self, consumer: &Consumer) -> Result<(), StoreError> {
         self.feeds.lock().forget(consumer);
         Ok(())
     }

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) admin: Option<SocketAddr>,
     /// The database of rooms and messages.
     pub(crate) store: Url,
+    /// The database of messages; `None`: the same.
+    pub(crate) messages: Option<Url>,
     /// The SQLite database of accounts.
     pub(crate) accounts: Url,
     /// The certificate and key for https.
@@ -125,6 +127,7 @@ impl Config {
             listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
+            messages: given.messages,
             accounts,
             tls: tls(given.tls_cert, given.tls_key)?,
             behind_proxy: given.behind_proxy.unwrap_or_default(),

@@ -57,6 +57,10 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_STORE", value_name = "URL", hide_env_values = true)]
     pub(super) store: Option<Url>,
 
+    /// The database of messages, where that is another one than --store, which then keeps the rooms
+    #[arg(long, env = "CHAT_MESSAGES", value_name = "URL", hide_env_values = true)]
+    pub(super) messages: Option<Url>,
+
     /// The SQLite database of accounts [default: the same as --store where that is SQLite, else sqlite:accounts.db]
     #[arg(long, env = "CHAT_ACCOUNTS", value_name = "URL", hide_env_values = true)]
     pub(super) accounts: Option<Url>,
@@ -130,6 +134,7 @@ impl Options {
             listen: self.listen.or(next.listen),
             admin: self.admin.or(next.admin),
             store: self.store.or(next.store),
+            messages: self.messages.or(next.messages),
             accounts: self.accounts.or(next.accounts),
             tls_cert: self.tls_cert.or(next.tls_cert),
             tls_key: self.tls_key.or(next.tls_key),
