@@ -5,6 +5,7 @@
 //!
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
+mod fsck;
 mod migrate;
 mod url;
 
@@ -19,6 +20,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(version)]
 enum Asked {
+    Fsck(fsck::Fsck),
     Migrate(migrate::Migrate),
 }
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(asked: Asked) -> Result<(), Failure> {
     match asked {
+        Asked::Fsck(command) => command.run().await,
         Asked::Migrate(command) => command.run().await,
     }
 }
