@@ -5,8 +5,13 @@
 //!
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
+mod copy;
+mod export_room;
 mod fsck;
+mod import;
+mod lines;
 mod migrate;
+mod progress;
 mod url;
 
 use std::{error::Error, process::ExitCode};
@@ -22,6 +27,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 enum Asked {
     Fsck(fsck::Fsck),
     Migrate(migrate::Migrate),
+    Copy(copy::Copy),
+    Import(import::Import),
+    ExportRoom(export_room::ExportRoom),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +49,9 @@ async fn run(asked: Asked) -> Result<(), Failure> {
     match asked {
         Asked::Fsck(command) => command.run().await,
         Asked::Migrate(command) => command.run().await,
+        Asked::Copy(command) => command.run().await,
+        Asked::Import(command) => command.run().await,
+        Asked::ExportRoom(command) => command.run().await,
     }
 }
 

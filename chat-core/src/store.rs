@@ -319,9 +319,9 @@ pub trait Store: LogStore + RoomStore {}
 impl<T: LogStore + RoomStore + ?Sized> Store for T {}
 
 /// Is a store with all that is optional, too: what operators' tools and a [`Hybrid`] need.
-pub trait FullStore: Restore + Feed + Repair {}
+pub trait FullStore: Personal + Restore + Feed + Repair {}
 
-impl<T: Restore + Feed + Repair + ?Sized> FullStore for T {}
+impl<T: Personal + Restore + Feed + Repair + ?Sized> FullStore for T {}
 
 macro_rules! forward {
     ($pointer:ident) => {
@@ -377,8 +377,8 @@ macro_rules! forward {
             async fn advance(&self, consumer: &Consumer, places: &[(RoomId, Seq)]) -> Result<(), StoreError> {
                 (**self).advance(consumer, places).await
             }
-            async fn unfollow(&self, consumer: &Consumer) -> Result<(), StoreError> {
-                (**self).unfollow(consumer).await
+            async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
+                (**self).leave(consumer).await
             }
         }
     };

@@ -21,6 +21,10 @@ chat_core::feed_conformance!(feed_of_memory_and_memory, || async {
     Hybrid::new(MemoryStore::new(), MemoryStore::new())
 });
 
+chat_core::people_conformance!(people_of_memory_and_memory, || async {
+    Hybrid::new(MemoryStore::new(), MemoryStore::new())
+});
+
 chat_core::repair_conformance!(repair_memory_and_memory, || async {
     Hybrid::new(MemoryStore::new(), MemoryStore::new())
 });

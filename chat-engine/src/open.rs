@@ -1,14 +1,21 @@
-//! Opens stores, brokers, presence and queues by URL: one arm per adapter, here and nowhere else.
+//! Opens stores, brokers, presence and queues by URL: one arm per adapter, a file per kind, here and nowhere else.
+
+mod broker;
+mod presence;
+mod queue;
 
 use std::{fmt, sync::Arc};
 
 use chat_core::{
-    Broker, Presence, Store, WorkQueue,
-    memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
-    store::FullStore,
+    Store,
+    memory::MemoryStore,
+    store::{FullStore, Restore},
 };
 
 use crate::{error::OpenError, url::Url};
+
+pub use queue::open_queue;
+pub(crate) use {broker::broker, presence::presence, queue::queue};
 
 /// Is what an engine is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +43,21 @@ impl Part {
                 ("mariadb", Some("mysql")),
                 ("mongodb", Some("mongodb")),
             ],
-            Self::Broker | Self::Presence | Self::Queue => &[("memory", None)],
+            Self::Broker | Self::Queue => &[
+                ("memory", None),
+                ("amqp", Some("amqp")),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
+            Self::Presence => &[
+                ("memory", None),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
         }
     }
 }
@@ -73,6 +94,11 @@ pub async fn open_full_store(url: &str) -> Result<Arc<dyn FullStore>, OpenError>
     full_store(&Url::new(url)).await
 }
 
+/// Opens a store by URL to move whole logs out of it or into it.
+pub async fn open_restore(url: &str) -> Result<Arc<dyn Restore>, OpenError> {
+    Ok(full_store(&Url::new(url)).await?)
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
     Ok(full_store(url).await?)
 }
@@ -100,27 +126,5 @@ async fn sql(url: &Url) -> Result<Arc<dyn FullStore>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
-    }
-}
-
-// Opening any of these may need the network one day, so that all are async alike.
-pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
-    match url.scheme(Part::Broker)? {
-        "memory" => Ok(Arc::new(MemoryBroker::new())),
-        scheme => Err(OpenError::unknown(Part::Broker, scheme)),
-    }
-}
-
-pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> {
-    match url.scheme(Part::Presence)? {
-        "memory" => Ok(Arc::new(MemoryPresence::new())),
-        scheme => Err(OpenError::unknown(Part::Presence, scheme)),
-    }
-}
-
-pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
-    match url.scheme(Part::Queue)? {
-        "memory" => Ok(Arc::new(MemoryQueue::new())),
-        scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }
 }

@@ -26,6 +26,7 @@ mod presence;
 mod reads;
 mod recorder;
 mod relay;
+mod restored;
 mod retain;
 mod session;
 #[cfg(test)]
@@ -120,6 +121,7 @@ struct Inner {
     /// The drain has come to closing sessions: who is seated from now on is closed at once.
     closing: AtomicBool,
     store_ok: AtomicBool,
+    doubts: restored::Doubts,
     no_bytes: Arc<dyn Encoding>,
 }
 

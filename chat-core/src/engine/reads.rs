@@ -75,6 +75,7 @@ impl Inner {
         tracing::warn!(%error, "the store failed");
         metrics::counter!("chat_store_errors_total").increment(1);
         if error.is_transient() {
+            self.doubt_store(error);
             self.store_ok(false);
         }
         HubError::from(Code::Retry).after(Duration::from_secs(1))
@@ -249,7 +250,7 @@ impl Inner {
 }
 
 /// Returns the first position a member may read.
-fn visible_since(room: &RoomRecord, member: Option<&Member>) -> Seq {
+pub(super) fn visible_since(room: &RoomRecord, member: Option<&Member>) -> Seq {
     match (member, room.history) {
         (Some(member), History::SinceJoin) => member.since,
         _ => Seq::FIRST,

@@ -15,6 +15,7 @@
 //! the log and catches up first, so nobody is judged by what is old; [`Hybrid::catch_up`] finds all others by the log's
 //! [`Feed`], under the name `hybrid`.
 
+mod people;
 mod ports;
 mod repair;
 mod restore;

@@ -1,5 +1,7 @@
 //! Finding and forgetting people: an optional port, for stores that hold people who may ask for it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::{LogStore, Store, StoreError};
@@ -47,6 +49,34 @@ pub trait PeopleStore: Send + Sync {
 pub trait Personal: Store + PeopleStore {}
 
 impl<T: Store + PeopleStore + ?Sized> Personal for T {}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: PeopleStore + ?Sized> PeopleStore for $pointer<T> {
+            async fn person(&self, user: &UserId) -> Result<Option<Person>, StoreError> {
+                (**self).person(user).await
+            }
+            async fn rooms_of(
+                &self,
+                user: &UserId,
+                after: Option<RoomId>,
+                limit: u16,
+            ) -> Result<Vec<RoomId>, StoreError> {
+                (**self).rooms_of(user, after, limit).await
+            }
+            async fn forget_in(&self, room: RoomId, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
+                (**self).forget_in(room, user, stand_in).await
+            }
+            async fn forget(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
+                (**self).forget(user, stand_in).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);
 
 /// Looks through the log for the edits of a message.
 pub(super) async fn edits_by_scan<S: LogStore + ?Sized>(

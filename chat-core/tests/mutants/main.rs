@@ -7,6 +7,7 @@ mod feed;
 mod hub;
 mod presence;
 mod queue;
+mod restore;
 mod store;
 mod transport;
 

@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `config` | what an operator can set, from flags, environment and file |
-//! | `accounts` | users, passwords, logins, in SQLite |
+//! | `accounts` | users, passwords, logins |
 //! | `auth` | who asks: cookie or bearer token |
 //! | `api` | register, log in, log out |
 //! | `web` | the page |
@@ -107,6 +107,12 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
         .ws(sockets(config))
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
+    if let Some(broker) = &config.broker {
+        chat = chat.broker(broker.reveal());
+    }
+    if let Some(presence) = &config.presence {
+        chat = chat.presence(presence.reveal());
+    }
     if let Some(secret) = &config.secret {
         chat = chat.secret(secret.reveal());
     }
@@ -145,6 +151,12 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     }
     if config.accounts != config.store {
         lines.push(format!("  accounts  {}", config.accounts));
+    }
+    if let Some(broker) = &config.broker {
+        lines.push(format!("  broker    {broker}"));
+    }
+    if let Some(queue) = &config.queue {
+        lines.push(format!("  queue     {queue}"));
     }
     if config.is_demo() {
         lines.push("  quotes    sample prices, not real: try /stock=AAPL.US in a room".to_owned());

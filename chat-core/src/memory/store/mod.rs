@@ -160,7 +160,7 @@ impl Feed for MemoryStore {
         Ok(())
     }
 
-    async fn unfollow(&self, consumer: &Consumer) -> Result<(), StoreError> {
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
         self.feeds.lock().forget(consumer);
         Ok(())
     }

@@ -122,7 +122,7 @@ impl<L: LogStore + Feed, R: RoomStore> Feed for Hybrid<L, R> {
         self.log.advance(consumer, places).await
     }
 
-    async fn unfollow(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.log.unfollow(consumer).await
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
+        self.log.leave(consumer).await
     }
 }

@@ -28,8 +28,14 @@ pub(crate) struct Config {
     pub(crate) store: Url,
     /// The database of messages; `None`: the same.
     pub(crate) messages: Option<Url>,
-    /// The SQLite database of accounts.
+    /// The database of accounts.
     pub(crate) accounts: Url,
+    /// What carries hints to other servers; `None`: there are none.
+    pub(crate) broker: Option<Url>,
+    /// What knows who is online on other servers; `None`: nobody does.
+    pub(crate) presence: Option<Url>,
+    /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
+    pub(crate) queue: Option<Url>,
     /// The certificate and key for https.
     pub(crate) tls: Option<TlsFiles>,
     /// Whether a proxy in front of us does TLS and says who the client is.
@@ -92,7 +98,7 @@ pub(crate) enum ConfigError {
          or listen on 127.0.0.1"
     )]
     Exposed(SocketAddr),
-    #[error("accounts are kept in SQLite: --accounts must begin with sqlite:")]
+    #[error("no accounts are kept there: --accounts must begin with sqlite:, postgres:, mysql:, mariadb: or mongodb:")]
     AccountsUrl,
     #[error("--demo answers with sample prices and --quote-url asks a real service: give one of them")]
     TwoQuoteSources,
@@ -104,6 +110,8 @@ pub(crate) enum ConfigError {
     DrainGrace,
     #[error("the secret in CHAT_SECRET or --secret-file must have at least 16 bytes")]
     ShortSecret,
+    #[error("{0} needs CHAT_SECRET or --secret-file, the same for all that share it")]
+    NoSecret(&'static str),
     #[error("{0} is empty")]
     EmptySecret(String),
 }
@@ -129,6 +137,9 @@ impl Config {
             store,
             messages: given.messages,
             accounts,
+            broker: given.broker.filter(Url::is_networked),
+            presence: given.presence.filter(Url::is_networked),
+            queue: given.queue.filter(Url::is_networked),
             tls: tls(given.tls_cert, given.tls_key)?,
             behind_proxy: given.behind_proxy.unwrap_or_default(),
             allowed_origins: given.allowed_origin.into_iter().map(origin).collect::<Result<_, _>>()?,
@@ -149,7 +160,7 @@ impl Config {
         if let Some(exposed) = listeners.filter(|address| !address.ip().is_loopback()).find(|_| !protected) {
             return Err(ConfigError::Exposed(exposed));
         }
-        if !self.accounts.is_sqlite() {
+        if !self.accounts.keeps_accounts() {
             return Err(ConfigError::AccountsUrl);
         }
         if !(Duration::from_secs(1)..=SESSION_MAX).contains(&self.session) {
@@ -157,6 +168,11 @@ impl Config {
         }
         if self.drain_grace > DRAIN_GRACE_MAX {
             return Err(ConfigError::DrainGrace);
+        }
+        for (networked, name) in [(&self.broker, "--broker"), (&self.queue, "--queue")] {
+            if networked.is_some() && self.secret.is_none() {
+                return Err(ConfigError::NoSecret(name));
+            }
         }
         if self.secret.as_ref().is_some_and(|secret| secret.reveal().len() < 16) {
             return Err(ConfigError::ShortSecret);
@@ -172,7 +188,8 @@ impl Config {
 
 /// Accounts live beside the messages where that is SQLite, so that one file is the whole server.
 fn accounts_beside(store: &Url) -> Url {
-    if store.is_sqlite() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
+    // Who keeps no messages may still want to keep people.
+    if store.keeps_accounts() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
 }
 
 fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {

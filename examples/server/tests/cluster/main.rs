@@ -1,0 +1,18 @@
+//! Several servers that are one chat: real processes on one real database, joined by a real broker.
+//!
+//! Run by `scripts/test`, or by hand:
+//! `eval "$(scripts/services env)"; cargo test -p chat-server --test cluster -- --ignored --test-threads 1`
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bots;
+mod rabbitmq;
+mod redis;
+#[path = "../common/server.rs"]
+#[allow(dead_code)] // no folder of tests needs all of it
+mod server;
+#[path = "../common/socket.rs"]
+mod socket;
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} says where the server is: see scripts/services"))
+}
