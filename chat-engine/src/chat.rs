@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chat_core::{
     Authenticator, Broker, BuildError, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence,
-    RemoteCommand, Retention, Store, WorkQueue, presence::BrokerPresence,
+    RemoteCommand, Retention, Store, WorkQueue, presence::BrokerPresence, store::FullStore,
 };
 #[cfg(feature = "axum")]
 use chat_transport_ws::{WsConfig, WsServer};
 
-use crate::{OpenError, Source, open};
+use crate::{OpenError, Source, hybrid, open};
 
 /// Is a chat: one node of it, in this process. Cheap to clone; the last clone's drop ends it.
 ///
@@ -41,6 +41,7 @@ impl Chat {
         ChatBuilder {
             engine: Engine::builder(),
             store: "memory:".into(),
+            messages: None,
             broker: None,
             presence: None,
             queue: None,
@@ -117,6 +118,7 @@ impl fmt::Debug for Chat {
 pub struct ChatBuilder {
     engine: EngineBuilder,
     store: Source<dyn Store>,
+    messages: Option<Source<dyn FullStore>>,
     broker: Option<Source<dyn Broker>>,
     presence: Option<Source<dyn Presence>>,
     queue: Option<Source<dyn WorkQueue>>,
@@ -131,6 +133,14 @@ impl ChatBuilder {
     #[must_use]
     pub fn store(mut self, store: impl Into<Source<dyn Store>>) -> Self {
         self.store = store.into();
+        self
+    }
+
+    /// Keeps the logs, and with them all messages, here, and only rooms, members and read marks in the
+    /// [store](Self::store), which follows: see [`Hybrid`](chat_core::store::Hybrid). Default: all in one.
+    #[must_use]
+    pub fn messages(mut self, messages: impl Into<Source<dyn FullStore>>) -> Self {
+        self.messages = Some(messages.into());
         self
     }
 
@@ -212,7 +222,11 @@ impl ChatBuilder {
 
     /// Opens everything and starts the chat.
     pub async fn build(self) -> Result<Chat, OpenError> {
-        let mut engine = self.engine.store(self.store.open(open::store).await?);
+        let mut store = self.store.open(open::store).await?;
+        if let Some(messages) = self.messages {
+            store = hybrid::join(messages.open(open::full_store).await?, store).await?;
+        }
+        let mut engine = self.engine.store(store);
         let broker = match self.broker {
             Some(broker) => Some(broker.open(open::broker).await?),
             None => None,
@@ -258,6 +272,7 @@ impl fmt::Debug for ChatBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChatBuilder")
             .field("store", &self.store)
+            .field("messages", &self.messages)
             .field("broker", &self.broker)
             .field("presence", &self.presence)
             .field("queue", &self.queue)

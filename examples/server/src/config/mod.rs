@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) admin: Option<SocketAddr>,
     /// The database of rooms and messages.
     pub(crate) store: Url,
+    /// The database of messages; `None`: the same.
+    pub(crate) messages: Option<Url>,
     /// The database of accounts.
     pub(crate) accounts: Url,
     /// What carries hints to other servers; `None`: there are none.
@@ -136,6 +138,7 @@ impl Config {
             listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
+            messages: given.messages,
             accounts,
             broker: given.broker.filter(Url::is_networked),
             presence: given.presence.filter(Url::is_networked),
