@@ -1,5 +1,5 @@
 use chat_core::{
-    Body, Draft, EntryId, Key, LogStore, Page, RoomId, RoomSpec, RoomStore, Seq, Timestamp, UserId,
+    Body, Draft, EntryId, Key, Page, RoomId, RoomSpec, RoomStore, Seq, Timestamp, UserId,
     model::{NewEntry, RoomChange},
     store::{Append, FullStore, Projected},
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chat_core::{
-    Body, Draft, EntryId, Key, LogStore, RoomId, RoomSpec, Seq, Timestamp, UserId,
+    Body, Draft, EntryId, Key, RoomId, RoomSpec, Seq, Timestamp, UserId,
     model::{NewEntry, RoomChange},
     store::{Append, FullStore},
 };
