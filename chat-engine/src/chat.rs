@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use chat_core::{
-    Authenticator, Broker, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence, RemoteCommand,
-    Retention, Store, WorkQueue, store::FullStore,
+    Authenticator, Broker, BuildError, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence,
+    RemoteCommand, Retention, Store, WorkQueue, presence::BrokerPresence, store::FullStore,
 };
 #[cfg(feature = "axum")]
 use chat_transport_ws::{WsConfig, WsServer};
@@ -46,6 +46,7 @@ impl Chat {
             presence: None,
             queue: None,
             remote: Vec::new(),
+            secret: None,
             #[cfg(feature = "axum")]
             ws: WsConfig::default(),
         }
@@ -122,6 +123,7 @@ pub struct ChatBuilder {
     presence: Option<Source<dyn Presence>>,
     queue: Option<Source<dyn WorkQueue>>,
     remote: Vec<(String, String)>,
+    secret: Option<Vec<u8>>,
     #[cfg(feature = "axum")]
     ws: WsConfig,
 }
@@ -149,7 +151,7 @@ impl ChatBuilder {
         self
     }
 
-    /// Shares who is online through this. Default: this process's memory.
+    /// Shares who is online through this. Default: the nodes tell each other over the broker, if there is one.
     #[must_use]
     pub fn presence(mut self, presence: impl Into<Source<dyn Presence>>) -> Self {
         self.presence = Some(presence.into());
@@ -191,7 +193,9 @@ impl ChatBuilder {
 
     /// Signs what nodes and workers tell each other; at least 16 bytes, the same on all nodes.
     #[must_use]
-    pub fn secret(self, secret: impl Into<Vec<u8>>) -> Self {
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        let secret = secret.into();
+        self.secret = Some(secret.clone());
         self.engine(|engine| engine.secret(secret))
     }
 
@@ -223,11 +227,20 @@ impl ChatBuilder {
             store = hybrid::join(messages.open(open::full_store).await?, store).await?;
         }
         let mut engine = self.engine.store(store);
-        if let Some(broker) = self.broker {
-            engine = engine.broker(broker.open(open::broker).await?);
-        }
-        if let Some(presence) = self.presence {
-            engine = engine.presence(presence.open(open::presence).await?);
+        let broker = match self.broker {
+            Some(broker) => Some(broker.open(open::broker).await?),
+            None => None,
+        };
+        engine = match (self.presence, &broker) {
+            (Some(presence), _) => engine.presence(presence.open(open::presence).await?),
+            (None, Some(broker)) => {
+                let presence = BrokerPresence::attach(&**broker, self.secret.as_deref()).await;
+                engine.presence(Arc::new(presence.map_err(BuildError::from)?))
+            }
+            (None, None) => engine,
+        };
+        if let Some(broker) = broker {
+            engine = engine.broker(broker);
         }
         let queue = match self.queue {
             Some(queue) => Some(queue.open(open::queue).await?),

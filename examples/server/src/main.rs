@@ -105,6 +105,7 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
     let mut chat = chat
         .store(store)
         .ws(sockets(config))
+        .retention(config.retention)
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
     if let Some(broker) = &config.broker {
@@ -157,6 +158,9 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     }
     if let Some(queue) = &config.queue {
         lines.push(format!("  queue     {queue}"));
+    }
+    if let Some(presence) = &config.presence {
+        lines.push(format!("  presence  {presence}"));
     }
     if config.is_demo() {
         lines.push("  quotes    sample prices, not real: try /stock=AAPL.US in a room".to_owned());
