@@ -10,6 +10,7 @@ use crate::{
     store::{PeopleStore, StoreError},
 };
 
+/// The log is asked last to forget: it holds what tells a repetition how far the first try had come.
 #[async_trait]
 impl<L: PeopleStore, R: PeopleStore> PeopleStore for Hybrid<L, R> {
     async fn person(&self, user: &UserId) -> Result<Option<Person>, StoreError> {
@@ -27,12 +28,12 @@ impl<L: PeopleStore, R: PeopleStore> PeopleStore for Hybrid<L, R> {
     }
 
     async fn forget_in(&self, room: RoomId, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
-        self.log.forget_in(room, user, stand_in).await?;
-        self.rooms.forget_in(room, user, stand_in).await
+        self.rooms.forget_in(room, user, stand_in).await?;
+        self.log.forget_in(room, user, stand_in).await
     }
 
     async fn forget(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
-        self.log.forget(user, stand_in).await?;
-        self.rooms.forget(user, stand_in).await
+        self.rooms.forget(user, stand_in).await?;
+        self.log.forget(user, stand_in).await
     }
 }

@@ -83,7 +83,8 @@ async fn make_rooms(site: &Site, token: &str) -> Vec<(String, u64)> {
         let spec = json!({ "title": number.to_string(), "visibility": "private" });
         let answer = with_json(request, &json!({ "key": key(), "spec": spec })).send().await;
         let Ok(answer) = answer else { return made };
-        let Ok(answer) = answer.json::<serde_json::Value>().await else { return made };
+        let Ok(answer) = answer.bytes().await else { return made };
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
         let Some(room) = answer["room"].as_str().map(str::to_owned) else { return made };
         made.push((room.clone(), 0));
         for message in 0..3 {
