@@ -306,12 +306,9 @@ impl Pump {
                 Way::Bandwidth(rate) => (rate / PIECES_PER_SECOND).clamp(1, 1024) as usize,
                 _ => CHUNK_BYTES,
             };
-            let count = match from.read(&mut buffer[..most]).await {
-                Ok(count @ 1..) => count,
-                _ => {
-                    ended();
-                    return Ok(false); // also after an error
-                }
+            let Ok(count @ 1..) = from.read(&mut buffer[..most]).await else {
+                ended();
+                return Ok(false); // also after an error
             };
             if !seen(&buffer[..count]) {
                 return Ok(true);

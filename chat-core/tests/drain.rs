@@ -19,7 +19,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 async fn begin_drain(engine: &Engine) -> JoinHandle<()> {
     let draining = tokio::spawn({
         let engine = engine.clone();
-        async move { engine.drain(Duration::from_secs(60)).await }
+        async move { engine.drain(Duration::from_mins(1)).await }
     });
     while engine.is_ready().await {
         tokio::task::yield_now().await;

@@ -5,6 +5,7 @@
 #[allow(dead_code, unreachable_pub, reason = "the bot uses more of it")]
 #[path = "../../examples/stock-bot/src/code.rs"]
 mod code;
+#[allow(dead_code, unreachable_pub, reason = "the bot uses more of it")]
 #[path = "../../examples/stock-bot/src/quote.rs"]
 mod quote;
 #[allow(dead_code, unreachable_pub, reason = "the bot uses more of it")]

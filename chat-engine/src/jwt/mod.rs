@@ -143,7 +143,8 @@ impl Jwt {
 
 fn ms(seconds: f64) -> Timestamp {
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // bounded right here
-    Timestamp((seconds * 1_000.0).clamp(0.0, TIME_MS_MAX as f64) as i64)
+    let ms = (seconds * 1_000.0).clamp(0.0, TIME_MS_MAX as f64) as i64;
+    Timestamp(ms)
 }
 
 #[async_trait]
