@@ -38,7 +38,7 @@ impl Import {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let mut lines = Lines::open(&self.file)?;
         self.store.must_exist()?;
-        let store = chat_engine::open_store(self.store.reveal()).await?;
+        let store = chat_engine::open_people(self.store.reveal()).await?;
         let bad = check(&*store, &mut lines).await?;
         for (line, why) in &bad {
             eprintln!("line {line}: {why}");

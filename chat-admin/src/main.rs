@@ -9,6 +9,7 @@ mod copy;
 mod erase_user;
 mod export_room;
 mod export_user;
+mod fsck;
 mod import;
 mod lines;
 mod migrate;
@@ -27,6 +28,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(version)]
 enum Asked {
+    Fsck(fsck::Fsck),
     Migrate(migrate::Migrate),
     EraseUser(erase_user::EraseUser),
     ExportUser(export_user::ExportUser),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(asked: Asked) -> Result<(), Failure> {
     match asked {
+        Asked::Fsck(command) => command.run().await,
         Asked::Migrate(command) => command.run().await,
         Asked::EraseUser(command) => command.run().await,
         Asked::ExportUser(command) => command.run().await,

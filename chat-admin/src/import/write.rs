@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chat_core::{
-    Body, Clock, Draft, EntryId, Key, Role, RoomId, Seq, Store, Timestamp, UserId,
+    Body, Clock, Draft, EntryId, Key, Personal, Role, RoomId, Seq, Timestamp, UserId,
     clock::SystemClock,
     model::{MemberChange, Membership, NewEntry, RoomChange},
     store::{Append, Outcome},
@@ -31,8 +31,9 @@ pub(super) struct Done {
 }
 
 pub(super) struct Writer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Personal>,
     done: Done,
+    names: HashMap<UserId, Arc<str>>,
     /// Where messages stand that others may be about.
     positions: HashMap<(RoomId, String), Seq>,
     room: Option<RoomId>,
@@ -46,8 +47,9 @@ struct Waiting {
 }
 
 impl Writer {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, done: Done::default(), positions: HashMap::new(), room: None, waiting: Vec::new() }
+    pub(super) fn new(store: Arc<dyn Personal>) -> Self {
+        let (names, positions) = (HashMap::new(), HashMap::new());
+        Self { store, done: Done::default(), names, positions, room: None, waiting: Vec::new() }
     }
 
     /// Stores a line, with those that wait or later.
@@ -80,20 +82,33 @@ impl Writer {
             },
         };
         let (author, draft) = (author(&message)?, Draft { key: message.key(), body: message.body(about)? });
-        let name = message.name.unwrap_or_else(|| author.as_str().into());
+        let name = self.name(&author, message.name).await?;
         let mut entry = entry(draft, author, name);
         entry.sent_at = message.sent_at;
         self.waiting.push(Waiting { line, id: message.id, entry });
         Ok(())
     }
 
+    /// Returns the display name that a line gives, or else the latest one seen.
+    async fn name(&mut self, author: &UserId, given: Option<Arc<str>>) -> Result<Arc<str>, Failure> {
+        if let Some(name) = given.or_else(|| self.names.get(author).cloned()) {
+            self.names.insert(author.clone(), name.clone());
+            return Ok(name);
+        }
+        let known = self.store.person(author).await?.map(|person| person.name);
+        let name = known.unwrap_or_else(|| author.as_str().into());
+        self.names.insert(author.clone(), name.clone());
+        Ok(name)
+    }
+
     /// Makes a room as its line says, unless it is there: then it stays as it is.
     async fn create(&mut self, line: &RoomLine) -> Result<(), Failure> {
         self.flush().await?;
         let ((room, _), (spec, author)) = (room_of(&line.room), line.spec());
+        let name = self.name(&author, None).await?;
         let key = |what: &str| key(what, line.created, &room.to_string());
         let change = |key: Key, body| {
-            let mut entry = entry(Draft { key, body }, author.clone(), author.as_str().into());
+            let mut entry = entry(Draft { key, body }, author.clone(), name.clone());
             (entry.at, entry.sent_at) = (line.created, line.created);
             entry
         };
@@ -118,28 +133,15 @@ impl Writer {
         let entries: Vec<_> = waiting.iter().map(|waiting| waiting.entry.clone()).collect();
         let outcomes = self.append(room, entries).await?;
         for (Waiting { line, id, entry }, outcome) in waiting.into_iter().zip(outcomes) {
-            let seq = match outcome {
-                Outcome::Stored(seq) => {
-                    self.done.stored += 1;
-                    seq
-                }
-                Outcome::Duplicate(seq, _) => {
-                    self.done.known += 1;
-                    seq
-                }
-                Outcome::Conflict => {
-                    self.refuse(line, "the room has another message with this id");
-                    continue;
-                }
-                Outcome::TooOld => {
-                    self.refuse(line, "it is older than what the room has forgotten");
-                    continue;
-                }
-                _ => {
-                    self.refuse(line, "the room is gone");
+            let (seq, count) = match outcome {
+                Outcome::Stored(seq) => (seq, &mut self.done.stored),
+                Outcome::Duplicate(seq, _) => (seq, &mut self.done.known),
+                refused => {
+                    self.refuse(line, reason(refused));
                     continue;
                 }
             };
+            *count += 1;
             if entry.body.is_message() {
                 self.positions.insert((room, id), seq);
             }
@@ -163,6 +165,14 @@ impl Writer {
             }
         }
         Ok(self.store.append(&batch).await?.pop().unwrap_or_default())
+    }
+}
+
+fn reason(refused: Outcome) -> &'static str {
+    match refused {
+        Outcome::Conflict => "the room has another message with this id",
+        Outcome::TooOld => "it is older than what the room has forgotten",
+        _ => "the room is gone",
     }
 }
 

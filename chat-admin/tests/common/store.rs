@@ -1,5 +1,7 @@
 //! A store in which something was said.
 
+#![allow(dead_code)] // each test binary uses some of it
+
 use std::sync::Arc;
 
 use chat_engine::{

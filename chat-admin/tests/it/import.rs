@@ -56,7 +56,7 @@ async fn messages_keep_their_authors_and_times_and_a_second_import_changes_nothi
     let store = chat_engine::open_store(&place.url).await.unwrap();
     let messages = store.history(RoomId::named("tea"), &Page::default()).await.unwrap();
     let told = |at: usize| (messages[at].author.as_str(), &*messages[at].name, messages[at].sent_at);
-    assert_eq!(told(0), ("ann", "ann", Timestamp(1100)));
+    assert_eq!(told(0), ("ann", "Ann", Timestamp(1100)), "a later line without a name changes none");
     assert_eq!(told(1), ("bob", "Bob", Timestamp(1200)));
     assert!(messages[0].at > Timestamp(1_700_000_000_000), "committed now, and not then");
     assert_eq!(messages[1].folded.as_ref().unwrap().reactions[0].emoji, "👍");

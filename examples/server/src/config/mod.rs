@@ -27,11 +27,13 @@ pub(crate) struct Config {
     pub(crate) admin: Option<SocketAddr>,
     /// The database of rooms and messages.
     pub(crate) store: Url,
+    /// The database of messages; `None`: the same.
+    pub(crate) messages: Option<Url>,
     /// The database of accounts.
     pub(crate) accounts: Url,
     /// What carries hints to other servers; `None`: there are none.
     pub(crate) broker: Option<Url>,
-    /// What knows who is online on other servers; `None`: nobody does.
+    /// What knows who is online on other servers; `None`: the servers tell each other.
     pub(crate) presence: Option<Url>,
     /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
     pub(crate) queue: Option<Url>,
@@ -136,6 +138,7 @@ impl Config {
             listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
+            messages: given.messages,
             accounts,
             broker: given.broker.filter(Url::is_networked),
             presence: given.presence.filter(Url::is_networked),

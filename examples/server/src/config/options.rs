@@ -57,6 +57,10 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_STORE", value_name = "URL", hide_env_values = true)]
     pub(super) store: Option<Url>,
 
+    /// The database of messages, where that is another one than --store, which then keeps the rooms
+    #[arg(long, env = "CHAT_MESSAGES", value_name = "URL", hide_env_values = true)]
+    pub(super) messages: Option<Url>,
+
     /// The database of accounts [default: the same as --store; sqlite:accounts.db where that is memory:]
     #[arg(long, env = "CHAT_ACCOUNTS", value_name = "URL", hide_env_values = true)]
     pub(super) accounts: Option<Url>,
@@ -66,7 +70,7 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
     pub(super) broker: Option<Url>,
 
-    /// What knows who is online on which server, like redis://… [default: memory, this server]
+    /// What knows who is online on which server, like redis://… [default: the servers tell each other over --broker]
     #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
     pub(super) presence: Option<Url>,
 
@@ -153,6 +157,7 @@ impl Options {
             listen: self.listen.or(next.listen),
             admin: self.admin.or(next.admin),
             store: self.store.or(next.store),
+            messages: self.messages.or(next.messages),
             accounts: self.accounts.or(next.accounts),
             broker: self.broker.or(next.broker),
             presence: self.presence.or(next.presence),
