@@ -32,7 +32,8 @@ impl<L: PeopleStore, R: PeopleStore> PeopleStore for Hybrid<L, R> {
     }
 
     async fn forget(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
-        self.log.forget(user, stand_in).await?;
-        self.rooms.forget(user, stand_in).await
+        // The log last: its inbox holds the stand-in, by which a repetition goes on after a crash.
+        self.rooms.forget(user, stand_in).await?;
+        self.log.forget(user, stand_in).await
     }
 }
