@@ -59,8 +59,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 pub struct Hybrid<L, R> {
-    pub(super) log: L,
-    pub(super) rooms: R,
+    log: L,
+    rooms: R,
     /// Up to where this process has projected, for the feed to learn: one write for many appends.
     projected: Mutex<BTreeMap<RoomId, Seq>>,
     consumer: Consumer,

@@ -121,8 +121,9 @@ async fn what_a_room_keeps_no_longer_is_a_gap_and_its_keys_are_too_old() {
     let site = Site::of(Chat::builder().retention(Retention::forever().count(2)), None).await;
     let room = site.public("ann", "open").await;
     // Keys of two hours ago: what is younger than an hour is kept.
+    let then = Key::generate().unix_ms() - 7_200_000;
     let aged = |text: &str| {
-        let key = Key::new(Key::generate().unix_ms() - 7_200_000, [text.as_bytes()[0]; 10]);
+        let key = Key::new(then, [text.as_bytes()[0]; 10]);
         json!({ "key": key, "body": { "kind": "text", "text": text } })
     };
     let seen = site.post("ann", &format!("{room}/messages"), aged("a")).await.expect(201);

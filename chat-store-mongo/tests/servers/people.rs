@@ -21,7 +21,7 @@ async fn dump(place: &Place) -> String {
     for name in database.list_collection_names().await.unwrap() {
         let all = database.collection::<Document>(&name).find(doc! {}).await.unwrap();
         let all: Vec<Document> = all.try_collect().await.unwrap();
-        all.iter().for_each(|document| dump.push_str(&format!("{name}: {document}\n")));
+        dump.extend(all.iter().map(|document| format!("{name}: {document}\n")));
     }
     dump
 }
