@@ -44,6 +44,9 @@ pub enum OpenError {
         /// Why not.
         source: StoreError,
     },
+    /// Of two stores, the one of the rooms could not follow the logs in the other.
+    #[error("the rooms cannot follow their logs")]
+    Hybrid(#[source] StoreError),
     /// A store of this kind has no schema that could be printed: it is made as it is opened.
     #[error("a store at `{scheme}:` has no schema in SQL")]
     NoSql {

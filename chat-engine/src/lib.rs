@@ -65,6 +65,7 @@
 
 mod chat;
 mod error;
+mod hybrid;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod open;
@@ -86,9 +87,10 @@ pub use chat_core::{
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
+pub use hybrid::open_hybrid;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_queue, open_restore, open_store};
+pub use open::{Part, open_full_store, open_queue, open_restore, open_store};
 pub use people::open_people;
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};

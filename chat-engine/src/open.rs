@@ -6,7 +6,11 @@ mod queue;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Store, memory::MemoryStore, store::Restore};
+use chat_core::{
+    Store,
+    memory::MemoryStore,
+    store::{FullStore, Restore},
+};
 
 use crate::{error::OpenError, url::Url};
 
@@ -17,7 +21,7 @@ pub(crate) use {broker::broker, presence::presence, queue::queue};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// Where the logs are kept.
+    /// Where the logs and the rooms are kept.
     Store,
     /// What carries hints between nodes.
     Broker,
@@ -85,16 +89,21 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     store(&Url::new(url)).await
 }
 
+/// Opens a store by URL with all that is optional, such as its feed: for operators' tools.
+pub async fn open_full_store(url: &str) -> Result<Arc<dyn FullStore>, OpenError> {
+    full_store(&Url::new(url)).await
+}
+
 /// Opens a store by URL to move whole logs out of it or into it.
 pub async fn open_restore(url: &str) -> Result<Arc<dyn Restore>, OpenError> {
-    whole(&Url::new(url)).await
+    Ok(full_store(&Url::new(url)).await?)
 }
 
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
-    Ok(whole(url).await?)
+    Ok(full_store(url).await?)
 }
 
-async fn whole(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
+pub(crate) async fn full_store(url: &Url) -> Result<Arc<dyn FullStore>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
@@ -113,7 +122,7 @@ async fn whole(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn sql(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
+async fn sql(url: &Url) -> Result<Arc<dyn FullStore>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),

@@ -49,6 +49,7 @@ mod log;
 mod people;
 mod project;
 mod read;
+mod repair;
 mod restore;
 mod rooms;
 mod row;

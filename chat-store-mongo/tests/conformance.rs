@@ -32,3 +32,9 @@ chat_core::restore_conformance!(
     restore_mongodb,
     async || Place::make().with_store().await
 );
+
+chat_core::repair_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    repair_mongodb,
+    async || Place::make().with_store().await
+);

@@ -48,7 +48,7 @@ const UNMARK: &str = r#"
 
 const DROP_ENTRIES: &str = "DELETE FROM {p}entries WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq >= 1";
 
-const DROP_MEMBERS: &str = "DELETE FROM {p}members WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
+pub(crate) const DROP_MEMBERS: &str = "DELETE FROM {p}members WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
 
 const DROP_MARKS: &str = "DELETE FROM {p}marks WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
 

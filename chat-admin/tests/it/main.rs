@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod copy;
+mod fsck;
 mod import;
 mod migrate;
 #[path = "../common/store.rs"]

@@ -5,6 +5,7 @@ mod broker;
 mod dead_letters;
 mod feed;
 mod hub;
+mod people;
 mod presence;
 mod queue;
 mod restore;

@@ -22,11 +22,6 @@ use serde_json::{Value, json};
 use crate::schema::{assert_valid, strict_judge};
 
 #[derive(Deserialize)]
-struct Vectors {
-    vectors: Vec<Vector>,
-}
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vector {
     name: String,
@@ -226,8 +221,7 @@ fn refusals(written: &mut Written) {
 }
 
 fn vectors() -> Vec<Vector> {
-    let text = include_str!("../../../docs/protocol/vectors/server-frames.json");
-    serde_json::from_str::<Vectors>(text).unwrap().vectors
+    crate::vectors(include_str!("../../../docs/protocol/vectors/server-frames.json"))
 }
 
 #[test]

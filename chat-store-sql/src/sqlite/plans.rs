@@ -6,7 +6,8 @@ use sqlx::SqliteConnection;
 
 use super::open;
 use crate::{
-    Dialect, SqlConfig, append, connection::Connection, feed, listing, people, prefix::Prefix, project, read, restore,
+    Dialect, SqlConfig, append, connection::Connection, feed, listing, people, prefix::Prefix, project, read, repair,
+    restore,
 };
 
 #[tokio::test]
@@ -25,6 +26,7 @@ async fn no_statement_walks_through_a_table() {
         people::STATEMENTS,
         restore::STATEMENTS,
         feed::STATEMENTS,
+        repair::STATEMENTS,
     ]
     .concat();
     for statement in statements {

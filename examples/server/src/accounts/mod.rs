@@ -212,6 +212,15 @@ impl Accounts {
         Ok(Some((id, ended)))
     }
 
+    /// Forgets a user: name, password, logins, places. Returns their id and the logins that have ended; `None` if there is no
+    /// such user.
+    pub(crate) async fn remove(&self, user: &str) -> Result<Option<(String, Vec<String>)>, AccountError> {
+        // Banned first, so that no login begins meanwhile.
+        let Some((id, ended)) = self.ban(user).await? else { return Ok(None) };
+        self.db.remove(&id).await?;
+        Ok(Some((id, ended)))
+    }
+
     /// Lets a user log in again; `false` if nobody kept them out.
     pub(crate) async fn unban(&self, user: &str) -> Result<bool, AccountError> {
         Ok(self.db.unban(UserName::parse(user)?.id()).await?)

@@ -83,6 +83,9 @@ pub(super) trait AccountStore: Send + Sync {
     /// Lets a user in again; `false` if nobody kept them out.
     async fn unban(&self, id: &str) -> Result<bool, Failure>;
 
+    /// Forgets a user who is banned, with all logins and places.
+    async fn remove(&self, id: &str) -> Result<(), Failure>;
+
     /// Remembers that a user logged in from a place.
     async fn remember_place(&self, user: &str, place: &str, now: i64) -> Result<(), Failure>;
 

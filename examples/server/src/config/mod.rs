@@ -5,6 +5,7 @@ mod value;
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
+use chat_engine::Retention;
 use clap::Parser;
 
 use options::Command;
@@ -26,11 +27,13 @@ pub(crate) struct Config {
     pub(crate) admin: Option<SocketAddr>,
     /// The database of rooms and messages.
     pub(crate) store: Url,
+    /// The database of messages; `None`: the same.
+    pub(crate) messages: Option<Url>,
     /// The database of accounts.
     pub(crate) accounts: Url,
     /// What carries hints to other servers; `None`: there are none.
     pub(crate) broker: Option<Url>,
-    /// What knows who is online on other servers; `None`: nobody does.
+    /// What knows who is online on other servers; `None`: the servers tell each other.
     pub(crate) presence: Option<Url>,
     /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
     pub(crate) queue: Option<Url>,
@@ -48,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// Which log lines there are.
     pub(crate) log: String,
+    /// What rooms keep.
+    pub(crate) retention: Retention,
     /// Whether limits are raised for a load test.
     pub(crate) load_profile: bool,
     /// How long a stopping server may take.
@@ -133,6 +138,7 @@ impl Config {
             listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
+            messages: given.messages,
             accounts,
             broker: given.broker.filter(Url::is_networked),
             presence: given.presence.filter(Url::is_networked),
@@ -144,6 +150,7 @@ impl Config {
             secret,
             log_format: given.log_format.unwrap_or_default(),
             log: given.log.unwrap_or_else(|| "info".to_owned()),
+            retention: retention(given.retention_age, given.retention_count),
             load_profile: given.load_profile.unwrap_or_default(),
             drain_grace: given.drain_grace.map_or(Duration::from_secs(15), value::Span::duration),
             session: given.session.map_or(SESSION, value::Span::duration),
@@ -187,6 +194,12 @@ impl Config {
 fn accounts_beside(store: &Url) -> Url {
     // Who keeps no messages may still want to keep people.
     if store.keeps_accounts() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
+}
+
+fn retention(age: Option<value::Span>, count: Option<u64>) -> Retention {
+    let mut retention = Retention::forever();
+    (retention.age, retention.count) = (age.map(value::Span::duration), count);
+    retention
 }
 
 fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {

@@ -1,4 +1,4 @@
-//! Servers joined by Redis, which also knows who is online.
+//! Servers joined by Redis, which also knows who is online, or by what they tell each other over it.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -9,7 +9,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    server::{self, Server},
+    bots::Bot,
+    server::{Server, file},
     socket::Socket,
     variable,
 };
@@ -30,17 +31,34 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// `redis` names the variable that says where the Redis is.
+    /// `redis` names the variable that says where the Redis is, which carries hints.
     fn new(redis: &str) -> Self {
         let name = format!("c{}_{}", std::process::id(), CLUSTERS.fetch_add(1, Ordering::Relaxed));
         let redis = format!("{}?namespace={name}", variable(redis));
         let shared = tempfile::tempdir().unwrap();
-        let secret = server::file(&shared, "secret", "0123456789abcdef");
+        let secret = file(&shared, "secret", "0123456789abcdef");
         let accounts = format!("sqlite:{}", shared.path().join("accounts.db").display());
         let store = format!("{}?schema={name}", variable("CHAT_TEST_POSTGRES"));
-        let flags = ["--store", &store, "--accounts", &accounts, "--broker", &redis, "--presence", &redis];
+        let flags = ["--store", &store, "--accounts", &accounts, "--broker", &redis];
         let flags = flags.into_iter().chain(["--secret-file", secret.to_str().unwrap()]);
         Self { flags: flags.map(str::to_owned).collect(), _shared: shared }
+    }
+
+    /// Lets the same Redis know who is online.
+    fn with_presence(mut self) -> Self {
+        self.flags.extend(["--presence".to_owned(), self.redis().to_owned()]);
+        self
+    }
+
+    /// Lets it hand commands to bots elsewhere.
+    fn with_queue(mut self) -> Self {
+        self.flags.extend(["--queue".to_owned(), self.redis().to_owned()]);
+        self
+    }
+
+    fn redis(&self) -> &str {
+        let broker = self.flags.iter().position(|flag| flag == "--broker").unwrap();
+        &self.flags[broker + 1]
     }
 
     fn start(&self) -> Server {
@@ -101,7 +119,7 @@ async fn two_servers_are_one_chat(cluster: &Cluster) -> (Server, Server, Socket)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL and Redis: scripts/test"]
 async fn users_of_a_server_that_is_killed_leave_once_and_in_time() {
-    let cluster = Cluster::new("CHAT_TEST_REDIS");
+    let cluster = Cluster::new("CHAT_TEST_REDIS").with_presence();
     let (_one, other, mut at_one) = two_servers_are_one_chat(&cluster).await;
     other.signal("KILL");
     let heard = at_one.frames_within(OFFLINE_WITHIN + TWO_LOOKS).await;
@@ -116,9 +134,37 @@ async fn users_of_a_server_that_is_killed_leave_once_and_in_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL and a Redis Cluster: scripts/test"]
 async fn a_redis_cluster_joins_servers_as_one_redis_does() {
-    let cluster = Cluster::new("CHAT_TEST_REDIS_CLUSTER");
-    let (_one, mut other, mut at_one) = two_servers_are_one_chat(&cluster).await;
-    other.signal("TERM"); // who leaves in order is offline at once
+    let cluster = Cluster::new("CHAT_TEST_REDIS_CLUSTER").with_presence();
+    who_leaves_in_order_is_offline_at_once(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and Redis: scripts/test"]
+async fn servers_without_a_presence_store_tell_each_other_who_is_online() {
+    who_leaves_in_order_is_offline_at_once(&Cluster::new("CHAT_TEST_REDIS")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and a Redis Cluster: scripts/test"]
+async fn a_bot_in_another_process_answers_over_redis() {
+    let cluster = Cluster::new("CHAT_TEST_REDIS_CLUSTER").with_queue();
+    let server = cluster.start();
+    let ann = server.token_of_new("ann").await;
+    let room = server.create_room(&ann, "tea").await;
+    let mut socket = Socket::open(&server, &ann).await;
+    socket.hear_followed(&room).await;
+    let _bot = Bot::start_on(cluster.redis());
+    socket.post(&room, "/stock=AAPL.US").await;
+    let answer = socket.hear_text().await;
+    assert!(
+        answer["author"] == "bot:stock" && answer["body"]["text"].as_str().unwrap().contains("AAPL.US quote is"),
+        "{answer}"
+    );
+}
+
+async fn who_leaves_in_order_is_offline_at_once(cluster: &Cluster) {
+    let (_one, mut other, mut at_one) = two_servers_are_one_chat(cluster).await;
+    other.signal("TERM");
     other.ended();
     assert!(!presence(&mut at_one, "bob").await);
 }

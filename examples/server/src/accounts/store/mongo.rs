@@ -138,6 +138,11 @@ impl AccountStore for Users {
         self.change(doc! { "_id": id, "banned": { "$exists": true } }, doc! { "$unset": { "banned": "" } }).await
     }
 
+    async fn remove(&self, id: &str) -> Result<(), Failure> {
+        self.0.delete_one(doc! { "_id": id }).await?;
+        Ok(())
+    }
+
     async fn remember_place(&self, user: &str, place: &str, now: i64) -> Result<(), Failure> {
         let seen = doc! { "$set": { "places.$.seen": now } };
         if !self.change(doc! { "_id": user, "places.place": place }, seen).await? {

@@ -49,6 +49,8 @@ pub(super) async fn open(url: &str) -> Result<Box<dyn AccountStore>, Failure> {
         .journal_mode(SqliteJournalMode::Wal)
         // What was answered as registered survives a power cut.
         .synchronous(SqliteSynchronous::Full)
+        // Whose account is removed is not to be found in free pages either.
+        .pragma("secure_delete", "on")
         .busy_timeout(Duration::from_secs(5));
     keep_private(url)?;
     let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));

@@ -156,6 +156,18 @@ impl<P: Sql> AccountStore for Tables<P> {
         Ok(self.0.execute("DELETE FROM account_bans WHERE account = ?", &[Arg::Text(id)]).await? == 1)
     }
 
+    async fn remove(&self, id: &str) -> Result<(), Failure> {
+        for sql in [
+            "DELETE FROM account_logins WHERE account = ?",
+            "DELETE FROM account_places WHERE account = ?",
+            "DELETE FROM account_bans WHERE account = ?",
+            "DELETE FROM account_users WHERE id = ?",
+        ] {
+            self.0.execute(sql, &[Arg::Text(id)]).await?;
+        }
+        Ok(())
+    }
+
     async fn remember_place(&self, user: &str, place: &str, now: i64) -> Result<(), Failure> {
         let args = [Arg::Int(now), Arg::Text(user), Arg::Text(place)];
         let seen = "UPDATE account_places SET seen = ? WHERE account = ? AND place = ?";
