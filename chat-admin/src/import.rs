@@ -63,6 +63,9 @@ impl Import {
     }
 }
 
+/// Is a line with its number, or why it is none of ours.
+type Numbered = (usize, Result<Line, String>);
+
 /// Reads lines, and remembers which room they belong to.
 pub(crate) struct Lines {
     file: BufReader<File>,
@@ -77,7 +80,7 @@ impl Lines {
     }
 
     /// Returns the next line that is not empty, with its number. What is no line of ours is told, and the rest goes on.
-    fn next(&mut self) -> Result<Option<(usize, Result<Line, String>)>, Failure> {
+    fn next(&mut self) -> Result<Option<Numbered>, Failure> {
         loop {
             let mut text = Vec::new();
             if self.file.read_until(b'\n', &mut text)? == 0 {

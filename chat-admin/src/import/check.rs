@@ -1,6 +1,6 @@
 //! Finding bad lines before anything is stored: what comes after them stays in order when they are mended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use chat_core::{
     RoomId, Seq, Store, Timestamp,
@@ -63,9 +63,8 @@ impl Seen {
         room: RoomId,
         line: MessageLine,
     ) -> Result<Result<(), String>, Failure> {
-        if !self.rooms.contains_key(&room) {
-            let is_there = store.heads(&[room]).await?.first().is_some_and(|head| head.seq > Seq::ZERO);
-            self.rooms.insert(room, is_there);
+        if let Entry::Vacant(unseen) = self.rooms.entry(room) {
+            unseen.insert(store.heads(&[room]).await?.first().is_some_and(|head| head.seq > Seq::ZERO));
         }
         Ok(self.judge(room, line))
     }

@@ -74,14 +74,12 @@ impl Writer {
             self.flush().await?;
             self.room = Some(room);
         }
-        let about = match &message.about {
-            None => None,
-            Some(id) => match self.positions.get(&(room, id.clone())) {
-                Some(seq) => Some(*seq),
-                None => return Ok(self.refuse(line, "what it is about was refused")),
-            },
-        };
-        let (author, draft) = (author(&message)?, Draft { key: message.key(), body: message.body(about)? });
+        let about = message.about.as_ref().map(|id| self.positions.get(&(room, id.clone())).copied());
+        if about == Some(None) {
+            self.refuse(line, "what it is about was refused");
+            return Ok(());
+        }
+        let (author, draft) = (author(&message)?, Draft { key: message.key(), body: message.body(about.flatten())? });
         let name = self.name(&author, message.name).await?;
         let mut entry = entry(draft, author, name);
         entry.sent_at = message.sent_at;

@@ -33,13 +33,13 @@ struct User {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     banned: Option<i64>,
     #[serde(default)]
-    logins: Vec<Login>,
+    logins: Vec<StoredLogin>,
     #[serde(default)]
     places: Vec<Place>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Login {
+struct StoredLogin {
     token: Binary,
     login: String,
     created: i64,
@@ -88,11 +88,11 @@ impl Users {
         Ok(self.0.update_one(one, update).await?.matched_count == 1)
     }
 
-    async fn logins(&self, user: &str) -> Result<Vec<Login>, Failure> {
+    async fn logins(&self, user: &str) -> Result<Vec<StoredLogin>, Failure> {
         Ok(self.0.find_one(doc! { "_id": user }).await?.map(|user| user.logins).unwrap_or_default())
     }
 
-    async fn end(&self, user: &str, logins: impl Iterator<Item = Login>) -> Result<Vec<String>, Failure> {
+    async fn end(&self, user: &str, logins: impl Iterator<Item = StoredLogin>) -> Result<Vec<String>, Failure> {
         let ended: Vec<_> = logins.map(|login| login.login).collect();
         let pull = doc! { "$pull": { "logins": { "login": { "$in": ended.clone() } } } };
         self.change(doc! { "_id": user }, pull).await?;
@@ -174,8 +174,12 @@ impl AccountStore for Users {
         let token = binary(token);
         let Some(user) = self.0.find_one(doc! { "logins.token": token.clone() }).await? else { return Ok(None) };
         let login = user.logins.into_iter().find(|login| login.token == token && login.expires > now);
-        let row =
-            |login: Login| LoginRow { user: user.id, name: user.name, login: login.login, expires: login.expires };
+        let row = |login: StoredLogin| LoginRow {
+            user: user.id,
+            name: user.name,
+            login: login.login,
+            expires: login.expires,
+        };
         Ok(login.map(row))
     }
 
