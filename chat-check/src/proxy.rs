@@ -300,12 +300,9 @@ impl Pump {
                 Way::Bandwidth(rate) => (rate / PIECES_PER_SECOND).clamp(1, 1024) as usize,
                 _ => CHUNK_BYTES,
             };
-            let count = match from.read(&mut buffer[..most]).await {
-                Ok(count @ 1..) => count,
-                _ => {
-                    ended();
-                    return Ok(()); // also after an error: what was read before arrives
-                }
+            let Ok(count @ 1..) = from.read(&mut buffer[..most]).await else {
+                ended();
+                return Ok(()); // also after an error: what was read before arrives
             };
             if !seen(&buffer[..count]) {
                 return Err(CUT.into());
