@@ -308,7 +308,7 @@ impl Pump {
             };
             let Ok(count @ 1..) = from.read(&mut buffer[..most]).await else {
                 ended();
-                return Ok(false); // also after an error
+                return Ok(false); // also after an error: what was read before arrives
             };
             if !seen(&buffer[..count]) {
                 return Ok(true);

@@ -1,4 +1,5 @@
-//! The log goes back: a standby takes over that was not told of everything, or a backup is put back.
+//! The log goes back: a standby takes over that was not told of everything, or a backup is put back. And what a store that
+//! is away for a moment must not leave behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
@@ -13,8 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 use chat_core::{
-    Body, Code, Cursor, Draft, Engine, Entry, Event, Hub, LogStore, Page, Room, RoomId, RoomSpec, RoomStore, Seq,
-    Start, StoreError, StoreErrorKind, UserId,
+    Body, Code, Cursor, Draft, Engine, Entry, Event, Hub, Identity, LogStore, Page, Room, RoomId, RoomSpec, RoomStore,
+    Seq, Start, StoreError, StoreErrorKind, UserId,
     memory::{MemoryBroker, MemoryStore},
     model::{Member, RoomSummary},
     protocol::Target,
@@ -32,6 +33,8 @@ struct Pair {
     took_over: AtomicBool,
     /// Neither answers.
     is_away: AtomicBool,
+    /// Nobody is told what Bob may do.
+    hides_bob: AtomicBool,
 }
 
 impl Pair {
@@ -73,6 +76,9 @@ impl LogStore for Pair {
 #[async_trait]
 impl RoomStore for Pair {
     async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError> {
+        if user.as_str() == "bob" && self.hides_bob.load(SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "read an access"));
+        }
         self.serving()?.access(room, user).await
     }
 
@@ -249,4 +255,21 @@ async fn rights_that_were_lost_are_not_remembered() {
     setting.say("bob", "never left").await;
     let log = setting.pair.read(setting.room, Seq::ZERO, 10).await.unwrap();
     assert!(log.iter().all(|entry| !matches!(entry.body, Body::Member(_))));
+}
+
+#[tokio::test]
+async fn who_is_let_in_again_while_the_store_is_away_receives_the_room_when_it_is_back() {
+    let setting = Setting::new().await;
+    let mut bob = setting.follow("bob", Start::Head).await;
+    bob.followed().await;
+    setting.pair.hides_bob.store(true, SeqCst);
+    let host = setting.nodes[1].hub(Identity::system());
+    let post = async |draft| host.post_to(Target::Room(setting.room), draft).await.unwrap();
+    post(leave("bob")).await;
+    while !matches!(bob.next().await, Event::Unfollowed { why: Code::Removed, .. }) {}
+    post(join("bob")).await;
+    setting.pair.hides_bob.store(false, SeqCst);
+    bob.followed().await;
+    setting.say("ann", "welcome back").await;
+    assert_eq!(bob.texts(1).await, ["welcome back"]);
 }

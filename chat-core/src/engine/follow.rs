@@ -3,7 +3,7 @@
 //! The log is paged until the session has caught up; then, under the room's lock, the session is attached to what
 //! comes next. Nothing is buffered or merged, and it works on any node.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Inner, reads::visible_since};
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
 const PAGE: u16 = 256;
 /// Attaching rarely takes more than three rounds; after so many it goes on slowly.
 const ROUNDS_AT_ONCE: u32 = 8;
+/// How soon is tried again what failed although no client asked for it: as soon as clients are told to.
+const JOIN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Is a wish to receive a room.
 pub(super) struct Wish {
@@ -28,6 +30,8 @@ pub(super) struct Wish {
     pub(super) reference: Option<u64>,
     /// The access, if it was just read.
     pub(super) access: Option<Access>,
+    /// The session was told that it receives the room.
+    pub(super) told: bool,
 }
 
 /// Says from where.
@@ -45,7 +49,7 @@ pub(super) enum From {
 
 impl Wish {
     pub(super) fn new(room: RoomId, from: From) -> Self {
-        Self { room, from, reference: None, access: None }
+        Self { room, from, reference: None, access: None, told: false }
     }
 }
 
@@ -89,6 +93,10 @@ impl Inner {
         }
         if let Err(error) = &result {
             seat.unfollow(room);
+            if error.code.is_retryable() && matches!(wish.from, From::Joined) && !wish.told {
+                join_later(seat.clone(), room); // the client knows of nothing that it could ask for again
+                return false;
+            }
             if error.code.is_retryable() {
                 seat.put_off(room, self.limits.rooms_per_session_max);
             }
@@ -122,6 +130,7 @@ impl Inner {
             let head = at.seq;
             let frame = ServerFrame::Followed { reference: wish.reference.take(), cursor: at };
             seat.push(Class::Answer, &frame, Some(Event::Followed { room, head }));
+            wish.told = true;
         }
         skip_hidden(seat, &access, &mut at);
         for round in 0_u32.. {
@@ -320,6 +329,14 @@ fn skip_hidden(seat: &Seat, access: &Access, at: &mut Cursor) {
         gap(seat, at.room, at.seq.next(), since.prev(), GapReason::NotVisible);
         *at = Cursor::new(at.room, since.prev(), None);
     }
+}
+
+/// Lets a session look again whether its user is a member, when the store may answer.
+fn join_later(seat: Arc<Seat>, room: RoomId) {
+    tokio::spawn(async move {
+        tokio::time::sleep(JOIN_AGAIN_AFTER).await;
+        seat.expelled(room);
+    });
 }
 
 /// Tells a session why it does not receive a room.
