@@ -154,7 +154,9 @@ impl Roster {
                 if other.changes + 1 == changes {
                     other.changes = changes;
                     other.users.extend(came);
-                    went.iter().for_each(|user| _ = other.users.remove(user));
+                    for user in &went {
+                        other.users.remove(user);
+                    }
                 } else if other.changes < changes {
                     self.ask(node, now);
                 }
@@ -258,12 +260,11 @@ fn pieces<T>(list: Vec<T>, user: impl Fn(&T) -> &UserId) -> Vec<Vec<T>> {
     let (mut pieces, mut bytes): (Vec<Vec<T>>, usize) = (Vec::new(), 0);
     for item in list {
         let size = user(&item).as_str().len() + 4;
-        match pieces.last_mut().filter(|_| bytes + size <= NAMES_BYTES_MAX) {
-            Some(piece) => piece.push(item),
-            None => {
-                pieces.push(vec![item]);
-                bytes = 0;
-            }
+        if let Some(piece) = pieces.last_mut().filter(|_| bytes + size <= NAMES_BYTES_MAX) {
+            piece.push(item);
+        } else {
+            pieces.push(vec![item]);
+            bytes = 0;
         }
         bytes += size;
     }

@@ -19,18 +19,13 @@ use crate::{
 const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
 
 /// Is a running bot; dropping it kills it.
-pub(crate) struct Bot(Child);
+struct Bot(Child);
 
 impl Bot {
     fn start(shared: &Shared) -> Self {
-        Self::start_on(shared.broker())
-    }
-
-    /// Starts a bot that takes commands from the queue at a URL.
-    pub(crate) fn start_on(queue: &str) -> Self {
         let beside = Path::new(binary().get_program()).with_file_name("stock-bot");
         let mut bot = Command::new(&beside);
-        bot.args(["--sample", "--queue", queue]).stdout(Stdio::null()).stderr(Stdio::null());
+        bot.args(["--sample", "--queue", shared.broker()]).stdout(Stdio::null()).stderr(Stdio::null());
         let bot = bot.spawn().unwrap_or_else(|error| panic!("{}: {error}: cargo build -p stock-bot", beside.display()));
         Self(bot)
     }

@@ -9,7 +9,6 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    bots::Bot,
     server::{Server, file},
     socket::Socket,
     variable,
@@ -46,19 +45,9 @@ impl Cluster {
 
     /// Lets the same Redis know who is online.
     fn with_presence(mut self) -> Self {
-        self.flags.extend(["--presence".to_owned(), self.redis().to_owned()]);
-        self
-    }
-
-    /// Lets it hand commands to bots elsewhere.
-    fn with_queue(mut self) -> Self {
-        self.flags.extend(["--queue".to_owned(), self.redis().to_owned()]);
-        self
-    }
-
-    fn redis(&self) -> &str {
         let broker = self.flags.iter().position(|flag| flag == "--broker").unwrap();
-        &self.flags[broker + 1]
+        self.flags.extend(["--presence".to_owned(), self.flags[broker + 1].clone()]);
+        self
     }
 
     fn start(&self) -> Server {
@@ -142,24 +131,6 @@ async fn a_redis_cluster_joins_servers_as_one_redis_does() {
 #[ignore = "needs PostgreSQL and Redis: scripts/test"]
 async fn servers_without_a_presence_store_tell_each_other_who_is_online() {
     who_leaves_in_order_is_offline_at_once(&Cluster::new("CHAT_TEST_REDIS")).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL and a Redis Cluster: scripts/test"]
-async fn a_bot_in_another_process_answers_over_redis() {
-    let cluster = Cluster::new("CHAT_TEST_REDIS_CLUSTER").with_queue();
-    let server = cluster.start();
-    let ann = server.token_of_new("ann").await;
-    let room = server.create_room(&ann, "tea").await;
-    let mut socket = Socket::open(&server, &ann).await;
-    socket.hear_followed(&room).await;
-    let _bot = Bot::start_on(cluster.redis());
-    socket.post(&room, "/stock=AAPL.US").await;
-    let answer = socket.hear_text().await;
-    assert!(
-        answer["author"] == "bot:stock" && answer["body"]["text"].as_str().unwrap().contains("AAPL.US quote is"),
-        "{answer}"
-    );
 }
 
 async fn who_leaves_in_order_is_offline_at_once(cluster: &Cluster) {
