@@ -5,7 +5,12 @@
 //!
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
+mod copy;
+mod export_room;
+mod import;
+mod lines;
 mod migrate;
+mod progress;
 mod url;
 
 use std::{error::Error, process::ExitCode};
@@ -20,6 +25,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[command(version)]
 enum Asked {
     Migrate(migrate::Migrate),
+    Copy(copy::Copy),
+    Import(import::Import),
+    ExportRoom(export_room::ExportRoom),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +46,9 @@ fn main() -> ExitCode {
 async fn run(asked: Asked) -> Result<(), Failure> {
     match asked {
         Asked::Migrate(command) => command.run().await,
+        Asked::Copy(command) => command.run().await,
+        Asked::Import(command) => command.run().await,
+        Asked::ExportRoom(command) => command.run().await,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chat_core::{
     Authenticator, Broker, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence, RemoteCommand,
-    Store, WorkQueue,
+    Retention, Store, WorkQueue,
 };
 #[cfg(feature = "axum")]
 use chat_transport_ws::{WsConfig, WsServer};
@@ -189,6 +189,13 @@ impl ChatBuilder {
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         self.engine(|engine| engine.limits(limits))
+    }
+
+    /// Forgets what is older or more than this, in every room. Default: everything is kept. To decide for each room, use
+    /// [`EngineBuilder::retention_by`] through [`engine`](Self::engine).
+    #[must_use]
+    pub fn retention(self, retention: Retention) -> Self {
+        self.engine(|engine| engine.retention(retention))
     }
 
     /// Sets other limits of connections, and which pages may connect.

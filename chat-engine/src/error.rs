@@ -5,7 +5,7 @@ use std::error::Error;
 use chat_core::{BuildError, StoreError};
 
 use crate::open::Part;
-#[cfg(feature = "amqp")]
+#[cfg(any(feature = "amqp", feature = "redis"))]
 use crate::url::Url;
 
 /// Says why a chat could not be opened. Neither its text nor its `Debug` shows a password.
@@ -73,7 +73,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// Says why an adapter did not take its URL.
-    #[cfg(feature = "amqp")]
+    #[cfg(any(feature = "amqp", feature = "redis"))]
     pub(crate) fn refused(part: Part, url: &Url, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Refused { part, url: url.redacted(), source: source.into() }
     }

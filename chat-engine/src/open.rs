@@ -1,19 +1,17 @@
 //! Opens stores, brokers, presence and queues by URL: one arm per adapter, a file per kind, here and nowhere else.
 
 mod broker;
+mod presence;
 mod queue;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{
-    Presence, Store,
-    memory::{MemoryPresence, MemoryStore},
-};
+use chat_core::{Store, memory::MemoryStore, store::Restore};
 
 use crate::{error::OpenError, url::Url};
 
 pub use queue::open_queue;
-pub(crate) use {broker::broker, queue::queue};
+pub(crate) use {broker::broker, presence::presence, queue::queue};
 
 /// Is what an engine is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +39,21 @@ impl Part {
                 ("mariadb", Some("mysql")),
                 ("mongodb", Some("mongodb")),
             ],
-            Self::Broker | Self::Queue => &[("memory", None), ("amqp", Some("amqp"))],
-            Self::Presence => &[("memory", None)],
+            Self::Broker | Self::Queue => &[
+                ("memory", None),
+                ("amqp", Some("amqp")),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
+            Self::Presence => &[
+                ("memory", None),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
         }
     }
 }
@@ -74,7 +85,16 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     store(&Url::new(url)).await
 }
 
+/// Opens a store by URL to move whole logs out of it or into it.
+pub async fn open_restore(url: &str) -> Result<Arc<dyn Restore>, OpenError> {
+    whole(&Url::new(url)).await
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(whole(url).await?)
+}
+
+async fn whole(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
@@ -93,17 +113,9 @@ pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+async fn sql(url: &Url) -> Result<Arc<dyn Restore>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
-    }
-}
-
-// Opening it may need the network one day.
-pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> {
-    match url.scheme(Part::Presence)? {
-        "memory" => Ok(Arc::new(MemoryPresence::new())),
-        scheme => Err(OpenError::unknown(Part::Presence, scheme)),
     }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use chat_core::{
-    Entry, LogStore, Page, RoomId, Seq, StoreError,
-    store::{Append, Head, Outcome},
+    Entry, LogStore, Page, RoomId, Seq, StoreError, UserId,
+    store::{Append, Head, Outcome, Tail},
 };
 use futures::future::try_join_all;
 
@@ -19,6 +19,10 @@ impl LogStore for MongoStore {
         self.0.read(room, after, limit).await
     }
 
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        self.0.edits(room, target, after, limit).await
+    }
+
     async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
         self.0.history(room, page).await
     }
@@ -29,5 +33,9 @@ impl LogStore for MongoStore {
 
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         self.0.trim(room, through).await
+    }
+
+    async fn tails(&self, user: Option<&UserId>, after: &[(RoomId, Seq)]) -> Result<Vec<Tail>, StoreError> {
+        try_join_all(after.iter().map(|(room, after)| self.0.tail(user, *room, *after))).await
     }
 }

@@ -14,3 +14,21 @@ chat_core::store_conformance!(
     mongodb,
     async || Place::make().with_store().await
 );
+
+chat_core::feed_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    feed_of_mongodb,
+    async || Place::make().with_store().await
+);
+
+chat_core::people_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    people_of_mongodb,
+    async || Place::make().with_store().await
+);
+
+chat_core::restore_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    restore_mongodb,
+    async || Place::make().with_store().await
+);

@@ -42,7 +42,7 @@ pub(crate) async fn append<C: Connection>(
     let answers = calls.iter().map(|batch| batch.iter().map(|share| log.judge(share)).collect()).collect();
     if !log.entries.is_empty() {
         project::prepare(db, &log.entries).await?;
-        insert(db, &log.entries, &log.hashes).await?;
+        insert(db, log.entries.iter().zip(log.hashes.iter().copied().map(Some))).await?;
         project::apply(db, &log.entries).await?;
     }
     Ok(answers)
@@ -104,8 +104,13 @@ async fn look<'a, C: Connection>(db: &mut Db<'_, C>, calls: &[&'a Vec<Append>]) 
     Ok(logs)
 }
 
-async fn insert<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry], hashes: &[BodyHash]) -> Result<(), StoreError> {
-    let rows = entries.iter().zip(hashes).map(|(entry, hash)| {
+/// Inserts entries at their positions, each with the hash of its body, if it still has one.
+pub(crate) async fn insert<C: Connection>(
+    db: &mut Db<'_, C>,
+    entries: impl ExactSizeIterator<Item = (&Entry, Option<BodyHash>)>,
+) -> Result<(), StoreError> {
+    let count = entries.len();
+    let rows = entries.map(|(entry, hash)| {
         let edits = if let Body::Edit(edit) = &entry.body { Some(edit.target) } else { None };
         (
             hex(entry.room.as_bytes()),
@@ -113,7 +118,7 @@ async fn insert<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry], hashes: &[
             hex(entry.id.as_bytes()),
             hex(entry.key.as_bytes()),
             entry.author.as_str(),
-            hex(&hash.0),
+            hash.map(|hash| hex(&hash.0)),
             entry.body.is_message(),
             edits,
             entry.body.encode(),
@@ -124,7 +129,7 @@ async fn insert<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry], hashes: &[
     let rows = array(rows)?;
     let inserted = db.execute("insert entries", C::STATEMENTS.insert, args![rows]).await?;
     // Rooms and authors are joined in: one that is missing would be a row that is missing.
-    if inserted == entries.len() as u64 { Ok(()) } else { Err(unreadable("room or author")) }
+    if inserted == count as u64 { Ok(()) } else { Err(unreadable("room or author")) }
 }
 
 pub(crate) async fn trim<C: Connection>(db: &mut Db<'_, C>, room: RoomId, through: Seq) -> Result<(), StoreError> {

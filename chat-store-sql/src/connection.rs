@@ -2,13 +2,13 @@
 
 use std::future::Future;
 
-use chat_core::{RoomId, Seq, StoreError, UserId};
+use chat_core::{RoomId, Seq, StoreError, UserId, store::Consumer};
 use sqlx::Error;
 
 use crate::{
     error::during,
     prefix::Prefix,
-    row::{EntryRow, HeadRow, KnownRow, MemberRow, RoomRow, SummaryRow},
+    row::{BehindRow, EntryRow, HeadRow, KeptRow, KnownRow, MarkRow, MemberRow, RoomRow, StateRow, SummaryRow},
     statements::Statements,
 };
 
@@ -28,13 +28,19 @@ pub(crate) use args;
 
 /// Is a connection of one dialect. It is given statements that have been [filled](Prefix::fill).
 pub(crate) trait Connection:
-    Fetch<EntryRow>
+    Fetch<BehindRow>
+    + Fetch<EntryRow>
     + Fetch<HeadRow>
+    + Fetch<KeptRow>
     + Fetch<KnownRow>
+    + Fetch<MarkRow>
     + Fetch<MemberRow>
     + Fetch<RoomRow>
+    + Fetch<StateRow>
     + Fetch<SummaryRow>
     + Fetch<(i64, i64)>
+    + Fetch<(i64, String)>
+    + Fetch<(Vec<u8>, i64)>
     + Fetch<(String,)>
     + Fetch<(Vec<u8>,)>
 {
@@ -145,6 +151,12 @@ impl From<String> for Arg {
 impl From<&str> for Arg {
     fn from(text: &str) -> Self {
         Self::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<&Consumer> for Arg {
+    fn from(consumer: &Consumer) -> Self {
+        consumer.as_str().into()
     }
 }
 

@@ -25,8 +25,9 @@
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect. What a store does is written once
-//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read. A dialect has a folder of its own with
+//! `log.rs`, `rooms.rs` and `feed.rs` are the ports; they forward to the store of one dialect. What a store does is written once
+//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `people.rs` finds and forgets
+//! people, `restore.rs` moves whole logs. A dialect has a folder of its own with
 //! what is left: `sql.rs` (the statements it says in its own way), `open.rs` (connecting, settings, schema), and how it writes.
 //! SQLite has one writer (`sqlite/writer.rs`); servers lend connections that only come back in good order (`server.rs`,
 //! `pool.rs`), and PostgreSQL appends messages by a procedure (`postgres/append.rs`).
@@ -43,6 +44,7 @@ mod config;
 mod connection;
 mod durable;
 mod error;
+mod feed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -51,6 +53,7 @@ mod log;
 mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod people;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod pool;
 #[cfg(feature = "postgres")]
@@ -58,6 +61,7 @@ mod postgres;
 mod prefix;
 mod project;
 mod read;
+mod restore;
 mod rooms;
 mod row;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -71,7 +75,10 @@ mod work;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Store, StoreError, StoreErrorKind};
+use chat_core::{
+    Personal, StoreError, StoreErrorKind,
+    store::{Feed, Restore},
+};
 
 pub use config::SqlConfig;
 pub use migrate::Dialect;
@@ -80,7 +87,12 @@ pub use migrate::Dialect;
 ///
 /// Dropping the last clone ends its tasks and connections; what was answered as stored is on the disk before.
 #[derive(Clone)]
-pub struct SqlStore(Arc<dyn Store>);
+pub struct SqlStore(Arc<dyn Whole>);
+
+/// Is all that the store of a dialect does.
+trait Whole: Personal + Restore + Feed {}
+
+impl<T: Personal + Restore + Feed> Whole for T {}
 
 impl SqlStore {
     /// Opens the database at a URL with the default configuration.

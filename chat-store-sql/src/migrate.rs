@@ -55,14 +55,23 @@ impl Dialect {
                 ("least(", "min("),
                 ("{by_messages}", " INDEXED BY {p}messages"),
                 ("{by_edits}", " INDEXED BY {p}edits"),
+                ("{by_others}", " INDEXED BY {p}others"),
             ],
             // Its planner finds the order by itself, and its statistics say which index.
-            Self::Postgres => &[("CROSS JOIN", "JOIN"), ("?", "$"), ("{by_messages}", ""), ("{by_edits}", "")],
+            Self::Postgres => &[
+                ("CROSS JOIN", "JOIN"),
+                ("?", "$"),
+                ("{by_messages}", ""),
+                ("{by_edits}", ""),
+                ("{by_others}", ""),
+                ("instr(", "strpos("),
+            ],
             Self::MySql => &[
                 ("CROSS JOIN", "STRAIGHT_JOIN"),
                 ("\"", "`"),
                 ("{by_messages}", " FORCE INDEX ({p}messages)"),
                 ("{by_edits}", " FORCE INDEX ({p}edits)"),
+                ("{by_others}", " FORCE INDEX ({p}messages)"),
             ],
         }
     }

@@ -10,10 +10,11 @@ use chat_core::{
 use crate::{
     append::lock,
     connection::{Arg, Connection, Db, args},
+    feed,
     row::{EntryRow, HeadRow, Shown, array, display_name, hex, json, text, word},
 };
 
-const LEAVE: &str = r#"
+pub(crate) const LEAVE: &str = r#"
     DELETE FROM {p}members WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)
                              AND "user" = (SELECT num FROM {p}users WHERE id = ?2)"#;
 
@@ -32,10 +33,10 @@ const MESSAGE: &str = r#"
     CROSS JOIN {p}users AS u ON u.num = e.author
     WHERE r.id = ?1"#;
 
-const FOLD: &str = "
+pub(crate) const FOLD: &str = "
     UPDATE {p}entries SET shown = ?3 WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq = ?2";
 
-const BLANK: &str = "
+pub(crate) const BLANK: &str = "
     UPDATE {p}entries SET body = ?3, hash = NULL WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq = ?2";
 
 const BLANK_EDITS: &str = "
@@ -120,17 +121,24 @@ pub(crate) async fn mark<C: Connection>(
     Ok(())
 }
 
-async fn see<C: Connection>(db: &mut Db<'_, C>, people: &BTreeMap<UserId, Option<&str>>) -> Result<(), StoreError> {
+pub(crate) async fn see<C: Connection>(
+    db: &mut Db<'_, C>,
+    people: &BTreeMap<UserId, Option<&str>>,
+) -> Result<(), StoreError> {
     let people = array(people.iter().map(|(user, name)| (user, name.map(display_name))))?;
     db.execute("learn names", C::STATEMENTS.see, args![people]).await?;
     Ok(())
 }
 
-async fn create<C: Connection>(db: &mut Db<'_, C>, entry: &Entry, record: &RoomRecord) -> Result<(), StoreError> {
+pub(crate) async fn create<C: Connection>(
+    db: &mut Db<'_, C>,
+    entry: &Entry,
+    record: &RoomRecord,
+) -> Result<(), StoreError> {
     let (id, visibility) = (entry.id.as_bytes().to_vec(), word(record.visibility));
     let args = args![entry.room, id, entry.at.0, text(record)?, visibility];
     db.execute("create a room", C::STATEMENTS.create, args).await?;
-    Ok(())
+    feed::created(db, entry.room).await
 }
 
 /// Moves each room to the last of its entries.

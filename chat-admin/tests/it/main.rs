@@ -4,4 +4,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod copy;
+mod import;
 mod migrate;
+#[path = "../common/store.rs"]
+mod store;

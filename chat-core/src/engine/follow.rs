@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::Inner;
+use super::{Inner, reads::visible_since};
 use crate::{
     fanout::{Attach, Class, Followed, Judged, LiveRoom, Push, Seat, Standing, entry_frame},
     hub::{Event, GapReason, Start},
-    model::{Cursor, Entry, EntryId, History, Member, RoomId, Seq},
+    model::{Cursor, Entry, EntryId, Member, RoomId, Seq},
     policy::Action,
     protocol::{Code, HubError, ServerFrame},
     store::Access,
@@ -112,6 +112,7 @@ impl Inner {
             From::Joined => Cursor::new(room, member_since(&access).prev(), None),
             From::Client(Start::Oldest) => Cursor::start(room),
             From::Client(Start::Head) => first,
+            From::Client(Start::After(cursor)) if was_skipped(&access, cursor) => cursor,
             From::Client(Start::After(cursor)) => self.checked(seat, cursor, first).await?,
         };
         // What a session was told before it was parked, or stood in the inbox before hello, it does not act on again.
@@ -251,11 +252,19 @@ impl Inner {
         if live.reached().await > before {
             return Ok(());
         }
-        while let Some(after) = live.reached().await {
-            let page = self.read_log(live.id(), after).await?;
+        while let Some(stands) = live.stands().await {
+            // From the entry that passed last: it must still be the one.
+            let mut page = self.read_log(live.id(), stands.seq.prev()).await?;
             metrics::counter!("chat_repairs_total").increment(1);
             let full = page.len() == usize::from(PAGE);
-            live.feed(after, page.into_iter().map(Arc::new).collect()).await;
+            if let Some(last) = page.first().filter(|entry| entry.seq == stands.seq) {
+                if stands.id.is_some_and(|id| id != last.id) {
+                    self.begin_anew(live.id()).await;
+                    break;
+                }
+                page.remove(0);
+            }
+            live.feed(stands.seq, page.into_iter().map(Arc::new).collect()).await;
             if !full {
                 break;
             }
@@ -266,8 +275,13 @@ impl Inner {
     /// Takes entries that are in the log and lets them pass. What came too early waits a moment for the rest.
     pub(super) async fn let_pass(self: &Arc<Self>, room: RoomId, entries: Vec<Arc<Entry>>) {
         let Some(live) = self.rooms.get(room) else { return };
-        if live.deliver(entries).await == Standing::Behind {
-            self.repair_later(live);
+        if self.doubts_store() {
+            return self.repair_or_log(&live).await; // what is before them may be another log by now
+        }
+        match live.deliver(entries).await {
+            Standing::Whole => {}
+            Standing::Behind => self.repair_later(live),
+            Standing::Forked => self.begin_anew(room).await,
         }
     }
 
@@ -294,10 +308,15 @@ impl Inner {
     }
 }
 
+/// Tells whether a client was moved to its cursor by [`skip_hidden`], without an id, and has received nothing since.
+fn was_skipped(access: &Access, cursor: Cursor) -> bool {
+    cursor.id.is_none() && cursor.seq < visible_since(&access.room, access.member.as_ref())
+}
+
 /// Skips what was written before the user joined, where the room hides that.
 fn skip_hidden(seat: &Seat, access: &Access, at: &mut Cursor) {
-    let since = member_since(access);
-    if access.room.history == History::SinceJoin && at.seq.next() < since {
+    let since = visible_since(&access.room, access.member.as_ref());
+    if at.seq.next() < since {
         gap(seat, at.room, at.seq.next(), since.prev(), GapReason::NotVisible);
         *at = Cursor::new(at.room, since.prev(), None);
     }

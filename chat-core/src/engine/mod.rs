@@ -26,6 +26,8 @@ mod presence;
 mod reads;
 mod recorder;
 mod relay;
+mod restored;
+mod retain;
 mod session;
 #[cfg(test)]
 mod splice;
@@ -53,13 +55,14 @@ use crate::{
     policy::Policy,
     presence::Presence,
     protocol::{Features, HubError},
+    retention::Rule,
     store::Store,
 };
 
 pub use builder::{BuildError, EngineBuilder};
 pub use hub::LocalHub;
 pub use limits::Limits;
-pub use reads::CatchUp;
+pub use reads::{CatchUp, Version};
 pub use session::{Flow, Peer, Session};
 
 /// Clients are told this long before their authentication ends.
@@ -93,6 +96,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     limits: Limits,
+    retention: Rule,
     features: Features,
     commands: Registry,
     pending: commands::Pending,
@@ -117,6 +121,7 @@ struct Inner {
     /// The drain has come to closing sessions: who is seated from now on is closed at once.
     closing: AtomicBool,
     store_ok: AtomicBool,
+    doubts: restored::Doubts,
     no_bytes: Arc<dyn Encoding>,
 }
 

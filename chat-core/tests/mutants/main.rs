@@ -3,9 +3,11 @@
 
 mod broker;
 mod dead_letters;
+mod feed;
 mod hub;
 mod presence;
 mod queue;
+mod restore;
 mod store;
 mod transport;
 

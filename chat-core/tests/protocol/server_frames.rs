@@ -11,8 +11,8 @@ use chat_core::{
     Body, Cursor, Draft, Entry, EntryId, GapReason, HubError, Identity, Key, RoomId, RoomSpec, RoomSummary, Seq,
     ServerFrame, Signal, Text, UserId,
     model::{
-        Edit, Folded, Member, MemberChange, Membership, NewEntry, Notice, Person, React, Reaction, Role, RoomChange,
-        RoomRecord, Timestamp, Visibility,
+        Edit, Erase, Folded, Member, MemberChange, Membership, NewEntry, Notice, Person, React, Reaction, Role,
+        RoomChange, RoomRecord, Timestamp, Visibility,
     },
     protocol::{Close, CloseCode, Code, Features, encode},
 };
@@ -178,6 +178,7 @@ fn bodies(written: &mut Written) {
         ("edit", Body::Edit(Edit { target: seq(40), text: "hello, world".into() })),
         ("delete", Body::Delete(seq(40))),
         ("react", Body::React(React { target: seq(40), emoji: "👍".into(), on: true })),
+        ("erase", Body::Erase(Erase { user: UserId::stand_in([10; 8]), targets: vec![seq(2), seq(40)] })),
         ("react taken back", Body::React(React { target: seq(40), emoji: "👍".into(), on: false })),
         ("join", member(Membership::Join)),
         ("leave", member(Membership::Leave)),

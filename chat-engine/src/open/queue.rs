@@ -1,11 +1,10 @@
-//! Which URL opens which work queue.
+//! Work queues by URL.
 
 use std::sync::Arc;
 
 use chat_core::{WorkQueue, memory::MemoryQueue};
 
-use super::Part;
-use crate::{error::OpenError, url::Url};
+use super::{OpenError, Part, Url};
 
 /// Opens a work queue by URL, as [`ChatBuilder::queue`](crate::ChatBuilder::queue) does: for workers in a process of their
 /// own, which need no chat.
@@ -32,6 +31,13 @@ pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
             let config = chat_broker_amqp::AmqpConfig::parse(url.as_str());
             let config = config.map_err(|source| OpenError::refused(Part::Queue, url, source))?;
             Ok(Arc::new(chat_broker_amqp::AmqpQueue::new(config)))
+        }
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
+            match chat_redis::RedisQueue::open(url.as_str()).await {
+                Ok(queue) => Ok(Arc::new(queue)),
+                Err(source) => Err(OpenError::refused(Part::Queue, url, source)),
+            }
         }
         scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }

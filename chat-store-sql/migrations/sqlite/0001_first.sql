@@ -49,6 +49,9 @@ CREATE INDEX {p}messages ON {p}entries (room, seq, author) WHERE message = 1;
 
 CREATE INDEX {p}edits ON {p}entries (room, edits) WHERE edits IS NOT NULL;
 
+-- Those that may name people: joins, leaves, roles. Read when a person is erased.
+CREATE INDEX {p}others ON {p}entries (room, seq) WHERE message = 0;
+
 CREATE TABLE {p}members (
     room  INTEGER NOT NULL,
     user  INTEGER NOT NULL,
@@ -65,5 +68,26 @@ CREATE TABLE {p}marks (
     read INTEGER NOT NULL,
     PRIMARY KEY (room, user)
 ) STRICT, WITHOUT ROWID;
+
+-- Who follows all logs, such as a search index.
+CREATE TABLE {p}feeds (
+    num      INTEGER PRIMARY KEY,
+    consumer TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- How far each of them is: a row for each room that has a log.
+CREATE TABLE {p}places (
+    room   INTEGER NOT NULL,
+    feed   INTEGER NOT NULL,
+    place  INTEGER NOT NULL,
+    behind INTEGER NOT NULL,            -- 1 while the place is below the head
+    PRIMARY KEY (room, feed)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX {p}places_behind ON {p}places (feed, room) WHERE behind = 1;
+
+CREATE TRIGGER {p}moved AFTER UPDATE OF head ON {p}rooms BEGIN
+    UPDATE {p}places SET behind = 1 WHERE room = new.num AND behind = 0;
+END;
 
 INSERT INTO {p}schema (version) VALUES (1);

@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `config` | what an operator can set, from flags, environment and file |
-//! | `accounts` | users, passwords, logins, in SQLite |
+//! | `accounts` | users, passwords, logins |
 //! | `auth` | who asks: cookie or bearer token |
 //! | `api` | register, log in, log out |
 //! | `web` | the page |
@@ -109,6 +109,9 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
         .engine(|engine| engine.authenticator(accounts.clone()));
     if let Some(broker) = &config.broker {
         chat = chat.broker(broker.reveal());
+    }
+    if let Some(presence) = &config.presence {
+        chat = chat.presence(presence.reveal());
     }
     if let Some(secret) = &config.secret {
         chat = chat.secret(secret.reveal());

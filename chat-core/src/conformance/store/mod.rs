@@ -11,12 +11,15 @@ mod racing;
 mod read;
 mod rebuild;
 mod rooms;
-mod setting;
+pub(super) mod setting;
+mod tails;
 mod trim;
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
-pub use self::{append::*, bodies::*, history::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, trim::*};
+pub use self::{
+    append::*, bodies::*, history::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, tails::*, trim::*,
+};
 use super::suite;
 use crate::Store;
 
@@ -53,6 +56,7 @@ suite! {
     read_pages,
     a_deleted_message_reads_blank,
     a_delete_takes_the_edits_along,
+    edits_of_a_message_are_read_in_order,
     history_returns_the_newest_messages_oldest_first,
     history_pages_back,
     history_pages_forward,
@@ -63,6 +67,7 @@ suite! {
     trim_forgets_the_old,
     trim_keeps_the_creation_and_the_last,
     a_trimmed_key_is_too_old,
+    tails_are_what_lists_show,
     access_follows_the_log,
     a_second_join_changes_nothing,
     members_page_by_user_id,

@@ -4,13 +4,15 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     model::{Body, Entry, EntryId, Folded, Key, NewEntry, Page, Seq, UserId, fold},
-    store::{Known, Standing},
+    store::{Kept, Known, LogState, Standing},
 };
 
 /// Keeps what is not trimmed, in order, and every key that is still known.
 #[derive(Default)]
 pub(super) struct Log {
     rows: VecDeque<Row>,
+    /// The creation once it is trimmed: it is read no more.
+    creation: Option<Row>,
     keys: HashMap<(UserId, Key), Known>, // only looked up, never listed
     trimmed_ms: Option<i64>,
 }
@@ -55,14 +57,21 @@ impl Log {
         let known = Known { seq: entry.seq, id: new.id, hash: Some(new.hash) };
         self.keys.insert((new.author.clone(), new.key), known);
         self.rows.push_back(Row { raw: entry.clone(), shown: None });
-        if let Some(target) = entry.body.target().filter(|target| *target < entry.seq) {
-            self.fold(target, entry);
+        for target in entry.body.targets().iter().filter(|target| **target < entry.seq) {
+            self.fold(*target, entry);
         }
     }
 
     pub(super) fn read(&self, after: Seq, limit: u16) -> Vec<Entry> {
         let from = self.index(after.next()).unwrap_or(0);
         self.rows.iter().skip(from).take(limit.into()).map(|row| row.raw.clone()).collect()
+    }
+
+    /// Returns the edits of a message.
+    pub(super) fn edits(&self, target: Seq, after: Seq, limit: u16) -> Vec<Entry> {
+        let from = self.index(target.max(after).next()).unwrap_or(0);
+        let edits = self.rows.iter().skip(from).map(|row| &row.raw).filter(|entry| entry.edits(target));
+        edits.take(limit.into()).cloned().collect()
     }
 
     pub(super) fn history(&self, page: &Page) -> Vec<Entry> {
@@ -94,12 +103,37 @@ impl Log {
     /// created again.
     pub(super) fn trim(&mut self, through: Seq) {
         while self.rows.len() > 1 && self.first() <= through {
-            let Some(Row { raw, .. }) = self.rows.pop_front() else { return };
-            if raw.seq > Seq::FIRST {
-                self.trimmed_ms = self.trimmed_ms.max(Some(raw.key.unix_ms()));
-                self.keys.remove(&(raw.author, raw.key));
+            let Some(row) = self.rows.pop_front() else { return };
+            if row.raw.seq == Seq::FIRST {
+                self.creation = Some(row);
+            } else {
+                self.trimmed_ms = self.trimmed_ms.max(Some(row.raw.key.unix_ms()));
+                self.keys.remove(&(row.raw.author, row.raw.key));
             }
         }
+    }
+
+    pub(super) fn kept(&self, after: Seq, limit: u16) -> Vec<Kept> {
+        let rows = self.creation.iter().chain(&self.rows).filter(|row| row.raw.seq > after);
+        let kept = rows.map(|Row { raw, shown }| {
+            let known = self.keys.get(&(raw.author.clone(), raw.key));
+            Kept { entry: raw.clone(), hash: known.and_then(|known| known.hash), shown: shown.clone() }
+        });
+        kept.take(limit.into()).collect()
+    }
+
+    /// Puts an entry where it stood in another log, of which nothing before `state.first` is read.
+    pub(super) fn restore(&mut self, kept: &Kept, state: &LogState) {
+        let Kept { entry, hash, shown } = kept.clone();
+        let known = Known { seq: entry.seq, id: entry.id, hash };
+        self.keys.insert((entry.author.clone(), entry.key), known);
+        let row = Row { raw: entry, shown };
+        if row.raw.seq < state.first {
+            self.creation = Some(row);
+        } else {
+            self.rows.push_back(row);
+        }
+        self.trimmed_ms = state.trimmed_ms;
     }
 
     fn fold(&mut self, target: Seq, by: &Entry) {
@@ -117,13 +151,36 @@ impl Log {
     fn blank(&mut self, at: usize) {
         let deleted = self.rows[at].raw.seq;
         for row in self.rows.range_mut(at..) {
-            let edits = matches!(&row.raw.body, Body::Edit(edit) if edit.target == deleted);
-            if row.raw.seq == deleted || edits {
+            if row.raw.seq == deleted || row.raw.edits(deleted) {
                 row.raw.body.blank();
                 let key = (row.raw.author.clone(), row.raw.key);
                 self.keys.entry(key).and_modify(|known| known.hash = None);
             }
         }
+    }
+
+    /// Tells whether something here was written by a user or names them.
+    pub(super) fn knows(&self, user: &UserId) -> bool {
+        self.keys.keys().any(|(author, _)| author == user) || self.rows.iter().any(|row| row.raw.body.names(user))
+    }
+
+    /// Puts another user where entries name one who is not to be named any more.
+    pub(super) fn disguise(&mut self, user: &UserId, other: &UserId) {
+        for row in self.rows.iter_mut().filter(|row| row.raw.body.names(user)) {
+            row.raw.body.rename(user, other);
+            let key = (row.raw.author.clone(), row.raw.key);
+            self.keys.entry(key).and_modify(|known| known.hash = None);
+        }
+    }
+
+    /// Makes another user the author of what one has written.
+    pub(super) fn give(&mut self, user: &UserId, other: &UserId) {
+        for row in self.rows.iter_mut().filter(|row| row.raw.author == *user) {
+            row.raw.author = other.clone();
+        }
+        let keys = std::mem::take(&mut self.keys).into_iter();
+        let given = |author| if author == *user { other.clone() } else { author };
+        self.keys = keys.map(|((author, key), known)| ((given(author), key), known)).collect();
     }
 
     fn index(&self, seq: Seq) -> Option<usize> {

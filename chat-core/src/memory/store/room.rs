@@ -10,7 +10,7 @@ use crate::{
         Change, Entry, Member, Page, Person, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, Visibility,
         changes,
     },
-    store::{Access, Append, Head, Outcome, StoreError, StoreErrorKind},
+    store::{Access, Append, Head, LogState, Outcome, Part, Standing, StoreError, StoreErrorKind},
 };
 
 /// Joins a log and its projection. Without projection there is no such room.
@@ -78,6 +78,40 @@ impl Room {
         summary
     }
 
+    pub(super) fn state(&self) -> Option<LogState> {
+        let Projection { record, active, guard, as_of, .. } = self.projection.as_ref()?;
+        let Standing { trimmed_ms, .. } = self.log.standing(*guard);
+        let (room, first) = (record.clone(), self.log.first());
+        Some(LogState { room, head: *as_of, guard: *guard, first, trimmed_ms, active: *active })
+    }
+
+    pub(super) fn marks(&self, after: Option<&UserId>, limit: u16) -> Vec<(UserId, Seq)> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let marks = self.projection.iter().flat_map(|it| it.marks.range::<UserId, _>((after, Bound::Unbounded)));
+        let marks = marks.filter(|(_, read)| **read > Seq::ZERO);
+        marks.take(limit.into()).map(|(user, read)| (user.clone(), *read)).collect()
+    }
+
+    pub(super) fn restore(&mut self, part: &Part, people: &mut People) -> Result<(), StoreError> {
+        let as_of = self.projection.as_ref().map_or(Seq::ZERO, |projection| projection.as_of);
+        let fresh = part.after(as_of)?;
+        let projection = self.projection.get_or_insert_with(|| Projection::new(part.state.room.clone()));
+        for kept in fresh {
+            people.see(&kept.entry.author, &kept.entry.name);
+            self.log.restore(kept, &part.state);
+            projection.as_of = kept.entry.seq;
+        }
+        for member in &part.members {
+            if *member.name != *member.user.as_str() {
+                people.see(&member.user, &member.name);
+            }
+            projection.change(Change::Join(member.clone()), part.state.room.id, people);
+        }
+        projection.record = part.state.room.clone();
+        (projection.guard, projection.active) = (part.state.guard, part.state.active);
+        Ok(())
+    }
+
     fn guard(&self) -> Seq {
         self.projection.as_ref().map_or(Seq::ZERO, |projection| projection.guard)
     }
@@ -101,6 +135,16 @@ impl Projection {
     fn new(record: RoomRecord) -> Self {
         let (active, members, marks) = (record.created, BTreeMap::new(), BTreeMap::new());
         Self { record, active, guard: Seq::ZERO, as_of: Seq::ZERO, members, marks }
+    }
+
+    /// Tells whether a user is a member here or has read.
+    pub(super) fn knows(&self, user: &UserId) -> bool {
+        self.members.contains_key(user) || self.marks.contains_key(user)
+    }
+
+    pub(super) fn forget(&mut self, user: &UserId) {
+        self.members.remove(user);
+        self.marks.remove(user);
     }
 
     /// Raises a user's read mark, as far as there is something to read.

@@ -26,10 +26,12 @@ pub(crate) struct Config {
     pub(crate) admin: Option<SocketAddr>,
     /// The database of rooms and messages.
     pub(crate) store: Url,
-    /// The SQLite database of accounts.
+    /// The database of accounts.
     pub(crate) accounts: Url,
     /// What carries hints to other servers; `None`: there are none.
     pub(crate) broker: Option<Url>,
+    /// What knows who is online on other servers; `None`: nobody does.
+    pub(crate) presence: Option<Url>,
     /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
     pub(crate) queue: Option<Url>,
     /// The certificate and key for https.
@@ -94,7 +96,7 @@ pub(crate) enum ConfigError {
          or listen on 127.0.0.1"
     )]
     Exposed(SocketAddr),
-    #[error("accounts are kept in SQLite: --accounts must begin with sqlite:")]
+    #[error("no accounts are kept there: --accounts must begin with sqlite:, postgres:, mysql:, mariadb: or mongodb:")]
     AccountsUrl,
     #[error("--demo answers with sample prices and --quote-url asks a real service: give one of them")]
     TwoQuoteSources,
@@ -133,6 +135,7 @@ impl Config {
             store,
             accounts,
             broker: given.broker.filter(Url::is_networked),
+            presence: given.presence.filter(Url::is_networked),
             queue: given.queue.filter(Url::is_networked),
             tls: tls(given.tls_cert, given.tls_key)?,
             behind_proxy: given.behind_proxy.unwrap_or_default(),
@@ -154,7 +157,7 @@ impl Config {
         if let Some(exposed) = listeners.filter(|address| !address.ip().is_loopback()).find(|_| !protected) {
             return Err(ConfigError::Exposed(exposed));
         }
-        if !self.accounts.is_sqlite() {
+        if !self.accounts.keeps_accounts() {
             return Err(ConfigError::AccountsUrl);
         }
         if !(Duration::from_secs(1)..=SESSION_MAX).contains(&self.session) {
@@ -182,7 +185,8 @@ impl Config {
 
 /// Accounts live beside the messages where that is SQLite, so that one file is the whole server.
 fn accounts_beside(store: &Url) -> Url {
-    if store.is_sqlite() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
+    // Who keeps no messages may still want to keep people.
+    if store.keeps_accounts() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
 }
 
 fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {

@@ -57,13 +57,18 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_STORE", value_name = "URL", hide_env_values = true)]
     pub(super) store: Option<Url>,
 
-    /// The SQLite database of accounts [default: the same as --store where that is SQLite, else sqlite:accounts.db]
+    /// The database of accounts [default: the same as --store; sqlite:accounts.db where that is memory:]
     #[arg(long, env = "CHAT_ACCOUNTS", value_name = "URL", hide_env_values = true)]
     pub(super) accounts: Option<Url>,
 
-    /// What carries hints between servers on one --store; they share CHAT_SECRET, too [default: memory, a single server]
+    /// What carries hints between servers on one --store, like amqp://… or redis://…; they share CHAT_SECRET, too
+    /// [default: memory, a single server]
     #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
     pub(super) broker: Option<Url>,
+
+    /// What knows who is online on which server, like redis://… [default: memory, this server]
+    #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
+    pub(super) presence: Option<Url>,
 
     /// What hands /stock to workers; those of another one than memory are processes of their own, and need
     /// CHAT_SECRET, too [default: memory, a worker in this process]
@@ -141,6 +146,7 @@ impl Options {
             store: self.store.or(next.store),
             accounts: self.accounts.or(next.accounts),
             broker: self.broker.or(next.broker),
+            presence: self.presence.or(next.presence),
             queue: self.queue.or(next.queue),
             tls_cert: self.tls_cert.or(next.tls_cert),
             tls_key: self.tls_key.or(next.tls_key),

@@ -91,6 +91,11 @@ impl Url {
     pub(crate) fn is_networked(&self) -> bool {
         !matches!(&*self.0, "memory" | "memory:")
     }
+
+    /// Tells whether accounts can be kept there.
+    pub(crate) fn keeps_accounts(&self) -> bool {
+        ["sqlite:", "postgres:", "mysql:", "mariadb:", "mongodb:"].iter().any(|scheme| self.0.starts_with(scheme))
+    }
 }
 
 impl From<String> for Url {

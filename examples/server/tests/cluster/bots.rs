@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    RealBroker, Shared,
+    rabbitmq::{RealBroker, Shared},
     server::{PATIENCE, Server, binary, key, with_json},
 };
 

@@ -11,8 +11,11 @@ use serde_json::json;
 
 use crate::server::{PATIENCE, Server, Site, key, with_json};
 
+mod moved;
 #[path = "../common/server.rs"]
 mod server;
+#[path = "../common/socket.rs"]
+mod socket;
 
 fn url(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} says where the server is: see scripts/services"))
