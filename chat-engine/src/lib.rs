@@ -88,7 +88,7 @@ pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddre
 pub use error::OpenError;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_queue, open_restore, open_store};
+pub use open::{Part, open_dead_letters, open_queue, open_restore, open_store};
 pub use people::open_people;
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
