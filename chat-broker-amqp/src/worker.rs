@@ -69,13 +69,21 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Returns the next job, or, once for each time, that the connection was lost.
+    /// Returns the next job, or, once for each time, that the connection was lost. One that cannot be made again is waited
+    /// for, unless the broker refuses it.
     pub(crate) async fn next(&mut self) -> Result<Delivery, QueueError> {
-        let next = self.next_over_session().await;
-        if next.is_err() {
-            self.session = None;
+        loop {
+            let had_session = self.session.is_some();
+            match self.next_over_session().await {
+                Ok(delivery) => return Ok(delivery),
+                Err(failure) => {
+                    self.session = None;
+                    if had_session || !failure.is_transient() {
+                        return Err(failure.queue("take a job from RabbitMQ"));
+                    }
+                }
+            }
         }
-        next.map_err(|failure| failure.queue("take a job from RabbitMQ"))
     }
 
     async fn next_over_session(&mut self) -> Result<Delivery, Failure> {

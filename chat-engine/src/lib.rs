@@ -90,7 +90,7 @@ pub use error::OpenError;
 pub use hybrid::open_hybrid;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_full_store, open_queue, open_restore, open_store};
+pub use open::{Part, open_dead_letters, open_full_store, open_queue, open_restore, open_store};
 pub use people::open_people;
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};

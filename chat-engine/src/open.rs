@@ -14,7 +14,7 @@ use chat_core::{
 
 use crate::{error::OpenError, url::Url};
 
-pub use queue::open_queue;
+pub use queue::{open_dead_letters, open_queue};
 pub(crate) use {broker::broker, presence::presence, queue::queue};
 
 /// Is what an engine is made of.

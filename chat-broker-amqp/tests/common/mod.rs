@@ -5,7 +5,7 @@
 use std::{
     future::Future,
     net::SocketAddr,
-    process::id,
+    process::{Command, id},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -149,4 +149,49 @@ pub(crate) async fn channel() -> (Connection, Channel) {
 fn on_a_thread(future: impl Future<Output = ()> + Send + 'static) {
     let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
     let _ = thread::spawn(run).join(); // a test that failed has said so already
+}
+
+/// Speaks to the broker itself, which takes a second or two.
+pub(crate) fn rabbitmqctl(arguments: &[&str]) {
+    let done = services().arg("rabbitmqctl").args(arguments).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {done:?}");
+}
+
+fn services() -> Command {
+    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services"))
+}
+
+/// Is a broker that is short of memory, until this is dropped.
+pub(crate) struct Alarm;
+
+impl Alarm {
+    pub(crate) fn raise() -> Self {
+        rabbitmqctl(&["set_vm_memory_high_watermark", "0.00001"]);
+        Self
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]);
+    }
+}
+
+/// Is a broker that was killed, until this is dropped.
+pub(crate) struct Killed;
+
+impl Killed {
+    pub(crate) fn kill() -> Self {
+        let file = std::env::var("CHAT_TEST_AMQP_PID").expect("CHAT_TEST_AMQP_PID: see scripts/services");
+        let pid = std::fs::read_to_string(file).unwrap();
+        assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        Self
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let started = services().args(["start", "rabbitmq"]).output();
+        assert!(started.is_ok_and(|started| started.status.success()), "RabbitMQ does not start again");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat_core::{WorkQueue, memory::MemoryQueue};
+use chat_core::{WorkQueue, memory::MemoryQueue, queue::DeadLetters};
 
 use super::{OpenError, Part, Url};
 
@@ -27,18 +27,36 @@ pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
     match url.scheme(Part::Queue)? {
         "memory" => Ok(Arc::new(MemoryQueue::new())),
         #[cfg(feature = "amqp")]
-        "amqp" => {
-            let config = chat_broker_amqp::AmqpConfig::parse(url.as_str());
-            let config = config.map_err(|source| OpenError::refused(Part::Queue, url, source))?;
-            Ok(Arc::new(chat_broker_amqp::AmqpQueue::new(config)))
-        }
+        "amqp" => Ok(Arc::new(amqp(url)?)),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => {
-            match chat_redis::RedisQueue::open(url.as_str()).await {
-                Ok(queue) => Ok(Arc::new(queue)),
-                Err(source) => Err(OpenError::refused(Part::Queue, url, source)),
-            }
-        }
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => Ok(Arc::new(redis(url).await?)),
         scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }
+}
+
+/// Opens what a work queue on the network gave up, for operators' tools. That of a queue in memory is seen by its own
+/// process only.
+#[allow(clippy::unused_async)] // opening another one may need the network
+pub async fn open_dead_letters(url: &str) -> Result<Arc<dyn DeadLetters>, OpenError> {
+    let url = &Url::new(url);
+    match url.scheme(Part::Queue)? {
+        #[cfg(feature = "amqp")]
+        "amqp" => Ok(Arc::new(amqp(url)?)),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => Ok(Arc::new(redis(url).await?)),
+        scheme => Err(OpenError::unknown(Part::Queue, scheme)),
+    }
+}
+
+#[cfg(feature = "amqp")]
+fn amqp(url: &Url) -> Result<chat_broker_amqp::AmqpQueue, OpenError> {
+    let config = chat_broker_amqp::AmqpConfig::parse(url.as_str());
+    let config = config.map_err(|source| OpenError::refused(Part::Queue, url, source))?;
+    Ok(chat_broker_amqp::AmqpQueue::new(config))
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: &Url) -> Result<chat_redis::RedisQueue, OpenError> {
+    let queue = chat_redis::RedisQueue::open(url.as_str()).await;
+    queue.map_err(|source| OpenError::refused(Part::Queue, url, source))
 }

@@ -18,7 +18,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Begins to log, to stderr: stdout is for the person who started us.
 pub(crate) fn log(format: LogFormat, filter: &str) -> Result<(), ParseError> {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?).with_writer(std::io::stderr);
+    // RabbitMQ's driver logs messages that come back, with all that is in them; who wants that can still ask for it.
+    let filter = EnvFilter::try_new(format!("lapin=error,{filter}"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.finish().init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().init(),

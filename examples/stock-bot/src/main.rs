@@ -26,8 +26,11 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
+    /// The queue that chat servers hand commands over, such as amqp://user:password@host/vhost
+    #[arg(long, env = "STOCK_QUEUE", value_name = "URL", hide_env_values = true, required = true)]
+    queue: Option<String>,
     #[command(flatten)]
-    work: Option<Work>,
+    service: Service,
     #[command(subcommand)]
     task: Option<Task>,
 }
@@ -36,15 +39,6 @@ struct Cli {
 enum Task {
     /// Asks the quote service for each code and prints what the bot would say
     Quote(Ask),
-}
-
-#[derive(Args)]
-struct Work {
-    /// The queue that chat servers hand commands over, such as amqp://user:password@host/vhost
-    #[arg(long, env = "STOCK_QUEUE", value_name = "URL", hide_env_values = true)]
-    queue: String,
-    #[command(flatten)]
-    service: Service,
 }
 
 #[derive(Args)]
@@ -78,8 +72,8 @@ async fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match Cli::parse() {
         Cli { task: Some(Task::Quote(ask)), .. } => ask.run().await,
-        Cli { work: Some(work), .. } => work.run().await.map(|()| true),
-        Cli { .. } => Err("give --queue, or a command".into()), // clap has asked for one of them already
+        // Without a command clap has seen to it that there is a queue.
+        Cli { queue, service, .. } => work(&queue.unwrap_or_default(), &service).await.map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -91,31 +85,30 @@ async fn main() -> ExitCode {
     }
 }
 
-impl Work {
-    /// Works until it is told to stop; then it ends what is in hand.
-    async fn run(self) -> Result<(), Failure> {
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("info,lapin=error").init();
-        let queue = chat_engine::open_queue(&self.queue).await?;
-        let source = QuoteSource::new(self.service.config().await?)?;
-        let (mut terminate, interrupt) = (signal(SignalKind::terminate())?, tokio::signal::ctrl_c());
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt => {}
-            }
-        };
-        let stop = stop.boxed().shared();
-        loop {
-            let bot = BotRunner::new(queue.clone()).command(NAME, StockCommand::new(source.clone()));
-            println!("consuming {}", chat_engine::redacted(&self.queue));
-            match bot.run(stop.clone()).await {
-                Err(error) if error.is_transient() => tracing::warn!(%error, "the queue is tried again"),
-                ended => return Ok(ended?),
-            }
-            tokio::select! {
-                () = stop.clone() => return Ok(()),
-                () = tokio::time::sleep(TRY_AGAIN) => {}
-            }
+/// Works until it is told to stop; then it ends what is in hand.
+async fn work(url: &str, service: &Service) -> Result<(), Failure> {
+    // The driver itself logs messages that come back, with all that is in them.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("info,lapin=error").init();
+    let queue = chat_engine::open_queue(url).await?;
+    let source = QuoteSource::new(service.config().await?)?;
+    let (mut terminate, interrupt) = (signal(SignalKind::terminate())?, tokio::signal::ctrl_c());
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt => {}
+        }
+    };
+    let stop = stop.boxed().shared();
+    loop {
+        let bot = BotRunner::new(queue.clone()).command(NAME, StockCommand::new(source.clone()));
+        println!("consuming {}", chat_engine::redacted(url));
+        match bot.run(stop.clone()).await {
+            Err(error) if error.is_transient() => tracing::warn!(%error, "the queue is tried again"),
+            ended => return Ok(ended?),
+        }
+        tokio::select! {
+            () = stop.clone() => return Ok(()),
+            () = tokio::time::sleep(TRY_AGAIN) => {}
         }
     }
 }
