@@ -12,6 +12,9 @@
 //! Reconnect by yourself, for ever, with back-off; listen again to the same topics; yield `Interrupted` once for
 //! each time messages may have been missed, after listening again. Never end the stream before [`Link::close`].
 
+mod bridge;
+mod hearing;
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
@@ -22,6 +25,9 @@ use crate::{
     error::{Error, ErrorKind},
     model::{NodeId, RoomId},
 };
+
+pub use bridge::Bridge;
+pub use hearing::Hearing;
 
 /// Is what went wrong in a broker.
 pub type BrokerError = Error<BrokerErrorKind>;

@@ -39,6 +39,7 @@
 //! | hand work to other processes | [`queue`], [`BotRunner`] |
 //! | add a slash command | [`Command`] |
 //! | carry connections over something else | [`Session`], [`Outbox`], [`Encoding`] |
+//! | hand out or forget what is held of a person | [`people`] |
 //! | know what an entry is | [`model`] |
 //! | know what goes over the wire | [`protocol`] |
 //!
@@ -59,10 +60,12 @@ pub mod fanout;
 pub mod hub;
 pub mod memory;
 pub mod model;
+pub mod people;
 pub mod policy;
 pub mod presence;
 pub mod protocol;
 pub mod queue;
+pub mod retention;
 pub mod store;
 
 #[cfg(any(test, feature = "conformance"))]
@@ -75,7 +78,7 @@ pub use auth::{Authenticator, NoTokens};
 pub use broker::Broker;
 pub use clock::{Clock, Entropy};
 pub use command::{BotRunner, Command, CommandError, Invocation, RemoteCommand, Reply};
-pub use engine::{BuildError, CatchUp, Engine, EngineBuilder, Flow, Limits, LocalHub, Peer, Session};
+pub use engine::{BuildError, CatchUp, Engine, EngineBuilder, Flow, Limits, LocalHub, Peer, Session, Version};
 pub use fanout::{Class, Encoding, Frame, Outbox, Push};
 pub use hub::{Event, GapReason, Hub, Posted, Room, Start};
 pub use model::{
@@ -86,4 +89,5 @@ pub use policy::{Action, Members, Policy};
 pub use presence::Presence;
 pub use protocol::{Close, CloseCode, Code, HubError, Outgoing, ServerFrame, Signal};
 pub use queue::WorkQueue;
-pub use store::{LogStore, RoomStore, Store, StoreError, StoreErrorKind};
+pub use retention::Retention;
+pub use store::{LogStore, PeopleStore, Personal, RoomStore, Store, StoreError, StoreErrorKind};

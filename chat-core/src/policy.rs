@@ -132,7 +132,7 @@ fn may_post(
             }
         }
         Body::Room(RoomChange::Set { .. }) => role == Role::Owner,
-        Body::Room(RoomChange::Created(_)) | Body::Inbox(_) | Body::Unknown(_) => false,
+        Body::Room(RoomChange::Created(_)) | Body::Erase(_) | Body::Inbox(_) | Body::Unknown(_) => false,
     };
     if allowed { Ok(()) } else { Err(Code::Denied) }
 }

@@ -21,6 +21,7 @@
 //! Every bullet under a *Behavior* heading below is a case of that suite.
 
 mod judge;
+mod people;
 
 use std::{fmt, sync::Arc};
 
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use judge::{Known, Standing};
+pub use people::{PeopleStore, Personal};
 
 /// Is what went wrong in a store.
 pub type StoreError = Error<StoreErrorKind>;
@@ -198,6 +200,16 @@ pub trait LogStore: Send + Sync {
     /// * `a_delete_takes_the_edits_along`: the texts of its edits are gone too, also of those that come later.
     async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError>;
 
+    /// Reads the raw edits of the message at `target`, oldest first: those after a position, at most `limit`.
+    ///
+    /// A store that finds them by an index should; without, the log behind the message is looked through.
+    ///
+    /// # Behavior
+    /// * `edits_of_a_message_are_read_in_order`: in pages, with what each of them said, and of no other message.
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        people::edits_by_scan(self, room, target, after, limit).await
+    }
+
     /// Reads messages as people see them: texts and custom kinds, edits, deletes and reactions applied, oldest
     /// first. `page.before` and `page.after` are positions; without `after` the newest messages are meant.
     ///
@@ -287,6 +299,9 @@ macro_rules! forward {
             }
             async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
                 (**self).read(room, after, limit).await
+            }
+            async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+                (**self).edits(room, target, after, limit).await
             }
             async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
                 (**self).history(room, page).await

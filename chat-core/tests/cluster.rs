@@ -3,13 +3,18 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
+use async_trait::async_trait;
 use chat_core::{
     Broker, Code, Draft, Engine, Event, Hub, RoomSpec, Seq, Start,
-    conformance::faulty::{BrokerOdds, Chance, FaultyBroker},
+    conformance::faulty::{BrokerOdds, Call, Chance, FaultyBroker, FaultyStore, StoreFault},
     memory::{MemoryBroker, MemoryPresence, MemoryStore},
     protocol::{Outgoing, Signal, Target},
+    store::StoreError,
 };
 use common::{Stream, human, limits, user};
 
@@ -64,6 +69,50 @@ async fn clients_of_different_nodes_talk_as_if_on_one() {
 async fn without_any_hint_everything_arrives_all_the_same() {
     let deaf = FaultyBroker::new(Arc::new(MemoryBroker::default()), Chance::new(1), BrokerOdds::deaf());
     everybody_receives_the_same(Arc::new(deaf)).await;
+}
+
+/// Counts how often the log is read.
+#[derive(Default)]
+struct Reads(AtomicUsize);
+
+#[async_trait]
+impl StoreFault for Reads {
+    async fn before(&self, call: &mut Call) -> Result<(), StoreError> {
+        if matches!(call, Call::Read { .. }) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_take_turns_in_a_room_need_no_look_at_the_log() {
+    let reads = Arc::new(Reads::default());
+    let store = Arc::new(FaultyStore::new(MemoryStore::new(), reads.clone()));
+    let broker = Arc::new(MemoryBroker::new());
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let builder = Engine::builder().store(store.clone()).broker(broker.clone()).limits(limits());
+        nodes.push(builder.secret("the secret of this cluster").build().await.unwrap());
+    }
+    let names = ["ann", "bob"];
+    let room = nodes[0].hub(human("ann")).create(RoomSpec::public("tea").members(names.map(user))).await.unwrap().id();
+    let mut streams = Vec::new();
+    for (node, name) in nodes.iter().zip(names) {
+        let mut stream = Stream::new(node.hub(human(name)).room(room).await.unwrap().events(Start::Head));
+        stream.followed().await;
+        streams.push(stream);
+    }
+    let before = reads.0.load(Ordering::Relaxed);
+    for turn in 0..40 {
+        let (node, name) = (&nodes[turn % 2], names[turn % 2]);
+        let text = turn.to_string();
+        node.hub(human(name)).post_to(Target::Room(room), Draft::text(&*text)).await.unwrap();
+        for stream in &mut streams {
+            assert_eq!(stream.texts(1).await, [&*text]);
+        }
+    }
+    assert_eq!(reads.0.load(Ordering::Relaxed) - before, 0);
 }
 
 #[tokio::test]

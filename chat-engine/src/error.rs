@@ -40,6 +40,12 @@ pub enum OpenError {
         /// Why not.
         source: StoreError,
     },
+    /// A store of this kind has no schema that could be printed: it is made as it is opened.
+    #[error("a store at `{scheme}:` has no schema in SQL")]
+    NoSql {
+        /// The scheme given.
+        scheme: String,
+    },
     /// A command is carried out over a queue, and there is none.
     #[error("the command `{command}` needs a queue: ChatBuilder::queue")]
     QueueMissing {

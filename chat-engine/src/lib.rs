@@ -67,6 +67,7 @@ mod open;
 #[cfg(feature = "axum")]
 mod router;
 mod source;
+mod tools;
 mod url;
 
 pub use chat::{Chat, ChatBuilder};
@@ -86,3 +87,4 @@ pub use open::{Part, open_store};
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;
+pub use tools::{migrations, redacted};

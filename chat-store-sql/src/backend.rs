@@ -28,6 +28,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Writes in one transaction. A caller who leaves changes nothing: the work is done.
     fn write(&self, work: Work) -> impl Future<Output = Result<Answer, StoreError>> + Send;
+
+    /// Leaves nothing of what was deleted where it can be found by reading files of ours.
+    fn scrub(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// Is a dialect's store, as which it implements both ports (in `read.rs` and `listing.rs`).

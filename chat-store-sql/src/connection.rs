@@ -35,6 +35,8 @@ pub(crate) trait Connection:
     + Fetch<RoomRow>
     + Fetch<SummaryRow>
     + Fetch<(i64, i64)>
+    + Fetch<(i64, String)>
+    + Fetch<(Vec<u8>, i64)>
     + Fetch<(String,)>
     + Fetch<(Vec<u8>,)>
 {

@@ -26,7 +26,7 @@
 //! # Inside
 //!
 //! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect. What a store does is written once
-//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read. A dialect has a folder of its own with
+//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `people.rs` finds and forgets people. A dialect has a folder of its own with
 //! what is left: `sql.rs` (the statements it says in its own way), `open.rs` (connecting, settings, schema), and how it writes.
 //! SQLite has one writer (`sqlite/writer.rs`); servers lend connections that only come back in good order (`server.rs`,
 //! `pool.rs`), and PostgreSQL appends messages by a procedure (`postgres/append.rs`).
@@ -51,6 +51,7 @@ mod log;
 mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod people;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod pool;
 #[cfg(feature = "postgres")]
@@ -71,7 +72,7 @@ mod work;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Store, StoreError, StoreErrorKind};
+use chat_core::{Personal, StoreError, StoreErrorKind};
 
 pub use config::SqlConfig;
 pub use migrate::Dialect;
@@ -80,7 +81,7 @@ pub use migrate::Dialect;
 ///
 /// Dropping the last clone ends its tasks and connections; what was answered as stored is on the disk before.
 #[derive(Clone)]
-pub struct SqlStore(Arc<dyn Store>);
+pub struct SqlStore(Arc<dyn Personal>);
 
 impl SqlStore {
     /// Opens the database at a URL with the default configuration.

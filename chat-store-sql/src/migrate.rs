@@ -2,7 +2,7 @@
 
 use chat_core::{StoreError, StoreErrorKind};
 
-use crate::prefix::Prefix;
+use crate::{SqlConfig, prefix::Prefix};
 
 /// Names a database system whose SQL is spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,27 @@ pub enum Dialect {
     Postgres,
     /// MariaDB 10.6 or newer, or MySQL 8.
     MySql,
+}
+
+impl SqlConfig {
+    /// Returns what [`migrate`](Self::migrate) would do in an empty database, as one script to be run by hand.
+    pub fn script(&self) -> Result<String, StoreError> {
+        let dialect = match self.scheme() {
+            "sqlite" => Dialect::Sqlite,
+            "postgres" | "postgresql" => Dialect::Postgres,
+            "mysql" | "mariadb" => Dialect::MySql,
+            scheme => {
+                let what = format!("print a schema for `{scheme}:`");
+                return Err(StoreError::new(StoreErrorKind::Unsupported, what));
+            }
+        };
+        let script = dialect.script(&Prefix::new(&self.namespace, dialect)?);
+        match dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => Ok(crate::postgres::in_schema(self)? + &script),
+            _ => Ok(script),
+        }
+    }
 }
 
 impl Dialect {
@@ -34,14 +55,23 @@ impl Dialect {
                 ("least(", "min("),
                 ("{by_messages}", " INDEXED BY {p}messages"),
                 ("{by_edits}", " INDEXED BY {p}edits"),
+                ("{by_others}", " INDEXED BY {p}others"),
             ],
             // Its planner finds the order by itself, and its statistics say which index.
-            Self::Postgres => &[("CROSS JOIN", "JOIN"), ("?", "$"), ("{by_messages}", ""), ("{by_edits}", "")],
+            Self::Postgres => &[
+                ("CROSS JOIN", "JOIN"),
+                ("?", "$"),
+                ("{by_messages}", ""),
+                ("{by_edits}", ""),
+                ("{by_others}", ""),
+                ("instr(", "strpos("),
+            ],
             Self::MySql => &[
                 ("CROSS JOIN", "STRAIGHT_JOIN"),
                 ("\"", "`"),
                 ("{by_messages}", " FORCE INDEX ({p}messages)"),
                 ("{by_edits}", " FORCE INDEX ({p}edits)"),
+                ("{by_others}", " FORCE INDEX ({p}messages)"),
             ],
         }
     }

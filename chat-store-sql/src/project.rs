@@ -13,7 +13,7 @@ use crate::{
     row::{EntryRow, HeadRow, Shown, array, display_name, hex, json, text, word},
 };
 
-const LEAVE: &str = r#"
+pub(crate) const LEAVE: &str = r#"
     DELETE FROM {p}members WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)
                              AND "user" = (SELECT num FROM {p}users WHERE id = ?2)"#;
 
@@ -35,7 +35,7 @@ const MESSAGE: &str = r#"
 const FOLD: &str = "
     UPDATE {p}entries SET shown = ?3 WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq = ?2";
 
-const BLANK: &str = "
+pub(crate) const BLANK: &str = "
     UPDATE {p}entries SET body = ?3, hash = NULL WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq = ?2";
 
 const BLANK_EDITS: &str = "

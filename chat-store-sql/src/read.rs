@@ -33,6 +33,13 @@ const NEWEST: &str = r#"
     WHERE e.room = (SELECT num FROM {p}rooms WHERE id = ?1) AND e.message = 1 AND e.seq < ?2
     ORDER BY e.seq DESC LIMIT ?3"#;
 
+const EDITS: &str = r#"
+    SELECT e.seq, e.id, e."key", u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
+    FROM {p}rooms AS r
+    CROSS JOIN {p}entries AS e{by_edits} ON e.room = r.num AND e.edits = ?2 AND e.seq > greatest(?2, ?3)
+    CROSS JOIN {p}users AS u ON u.num = e.author
+    WHERE r.id = ?1 AND e.seq >= r.first ORDER BY e.seq LIMIT ?4"#;
+
 const FOLLOWING: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
     FROM {p}entries AS e{by_messages}
@@ -48,6 +55,11 @@ impl<B: Backend> LogStore for Opened<B> {
 
     async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
         let rows: Vec<EntryRow> = self.fetch("read a log", READ, args![room, after, limit]).await?;
+        rows.into_iter().map(|row| row.into_raw(room)).collect()
+    }
+
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<EntryRow> = self.fetch("read edits", EDITS, args![room, target, after, limit]).await?;
         rows.into_iter().map(|row| row.into_raw(room)).collect()
     }
 
@@ -94,4 +106,4 @@ pub(crate) fn position(given: Option<u64>, otherwise: i64) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) const STATEMENTS: &[&str] = &[READ, NEWEST, FOLLOWING];
+pub(crate) const STATEMENTS: &[&str] = &[READ, NEWEST, EDITS, FOLLOWING];

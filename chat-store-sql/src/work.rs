@@ -8,6 +8,7 @@ use chat_core::{
 use crate::{
     append::{append, trim},
     connection::{Connection, Db},
+    people::{forget, forget_in},
     project::{mark, project},
 };
 
@@ -18,6 +19,8 @@ pub(crate) enum Work {
     Trim(RoomId, Seq),
     Mark(UserId, RoomId, Seq),
     Project(Vec<Entry>),
+    ForgetIn(RoomId, UserId, UserId),
+    Forget(UserId, UserId),
 }
 
 /// Is an outcome for each entry; empty for work other than appending.
@@ -43,6 +46,8 @@ impl Work {
                 Self::Trim(room, through) => trim(db, *room, *through).await?,
                 Self::Mark(user, room, read) => mark(db, user, *room, *read).await?,
                 Self::Project(entries) => project(db, entries).await?,
+                Self::ForgetIn(room, user, stand_in) => forget_in(db, *room, user, stand_in).await?,
+                Self::Forget(user, stand_in) => forget(db, user, stand_in).await?,
             }
             answers.push(answer);
         }

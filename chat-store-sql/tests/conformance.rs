@@ -33,3 +33,27 @@ chat_core::store_conformance!(
     mysql,
     async || Place::mysql().await.with_store().await
 );
+
+chat_core::people_conformance!(people_of_sqlite_in_a_file, async || {
+    let folder = TempDir::new().expect("a temporary folder");
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    (SqlStore::open(&url).await.expect("a store"), folder)
+});
+
+chat_core::people_conformance!(people_of_sqlite_in_memory, async || SqlStore::open("sqlite::memory:")
+    .await
+    .expect("a store"));
+
+#[cfg(feature = "postgres")]
+chat_core::people_conformance!(
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    people_of_postgres,
+    async || Place::postgres().await.with_store().await
+);
+
+#[cfg(feature = "mysql")]
+chat_core::people_conformance!(
+    #[ignore = "needs MariaDB or MySQL: scripts/test"]
+    people_of_mysql,
+    async || Place::mysql().await.with_store().await
+);

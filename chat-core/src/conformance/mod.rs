@@ -21,6 +21,7 @@ pub mod broker;
 pub mod dead_letters;
 pub mod faulty;
 pub mod hub;
+pub mod people;
 pub mod presence;
 pub mod queue;
 pub mod store;
@@ -113,6 +114,7 @@ mod tests {
     #[test]
     fn every_promise_of_a_port_is_a_case_of_its_suite() {
         assert_eq!(promised(include_str!("../store.rs")), store::CASES);
+        assert_eq!(promised(include_str!("../store/people.rs")), people::CASES);
         assert_eq!(promised(include_str!("../broker.rs")), broker::CASES);
         assert_eq!(promised(include_str!("../hub.rs")), hub::CASES);
         assert_eq!(promised(include_str!("../presence.rs")), presence::CASES);

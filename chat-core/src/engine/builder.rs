@@ -11,6 +11,7 @@ use super::{
     people::People,
     poll, presence, recorder,
     relay::{self, Relay},
+    retain,
 };
 use crate::{
     auth::{Authenticator, NoTokens},
@@ -19,11 +20,12 @@ use crate::{
     command::{Command, Registry},
     fanout::Rooms,
     memory::{MemoryPresence, MemoryStore},
-    model::NodeId,
+    model::{NodeId, RoomRecord},
     policy::{Members, Policy},
     presence::Presence,
     protocol::Features,
     queue::WorkQueue,
+    retention::{Retention, Rule},
     store::Store,
 };
 
@@ -59,6 +61,7 @@ pub struct EngineBuilder {
     entropy: Arc<dyn Entropy>,
     secret: Option<Vec<u8>>,
     limits: Limits,
+    retention: Option<Rule>,
     commands: Vec<(String, String, Arc<dyn Command>)>,
 }
 
@@ -74,6 +77,7 @@ impl Default for EngineBuilder {
             entropy: Arc::new(SystemEntropy),
             secret: None,
             limits: Limits::default(),
+            retention: None,
             commands: Vec::new(),
         }
     }
@@ -138,6 +142,19 @@ impl EngineBuilder {
         self
     }
 
+    /// Forgets what is older or more than this, in every room. Default: everything is kept.
+    #[must_use]
+    pub fn retention(self, retention: Retention) -> Self {
+        self.retention_by(move |_| retention)
+    }
+
+    /// Forgets what a room keeps no longer by what is known of it: its name, its data, who may see it.
+    #[must_use]
+    pub fn retention_by(mut self, rule: impl Fn(&RoomRecord) -> Retention + Send + Sync + 'static) -> Self {
+        self.retention = Some(Arc::new(rule));
+        self
+    }
+
     /// Takes the time of day from this.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -157,6 +174,7 @@ impl EngineBuilder {
         let (commands, features) = self.commands()?;
         let ticket_secret = self.ticket_secret()?;
         let queues_of_replies = self.queues();
+        let retains = self.retention.is_some();
         let node = NodeId::random(clock::bytes(&*self.entropy));
         let (link, heard) = match &self.broker {
             Some(broker) => {
@@ -180,6 +198,7 @@ impl EngineBuilder {
             entropy: self.entropy,
             people: People::new(&self.limits),
             limits: self.limits,
+            retention: self.retention.unwrap_or_else(|| Arc::new(|_| Retention::forever())),
             features,
             commands,
             pending: commands::Pending::default(),
@@ -197,6 +216,7 @@ impl EngineBuilder {
             poll_now: tokio::sync::Notify::new(),
             work: drain::Work::default(),
             draining: false.into(),
+            closing: false.into(),
             store_ok: true.into(),
             no_bytes: hub::no_bytes(),
         });
@@ -208,6 +228,9 @@ impl EngineBuilder {
         tasks.start(presence::refresh(inner.clone()));
         tasks.start(presence::tell(inner.clone()));
         tasks.start(super::expire(inner.clone()));
+        if retains {
+            tasks.start(retain::run(inner.clone()));
+        }
         if let (Some(link), Some(heard)) = (link, heard) {
             tasks.start(relay::speak(inner.clone(), link));
             tasks.start(relay::hear(inner.clone(), heard));

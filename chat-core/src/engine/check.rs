@@ -64,7 +64,7 @@ pub(super) fn body(body: &Body, limits: &Limits) -> Result<(), HubError> {
             plain(text, limits.text_chars_max, "a text")?;
             data(own, limits)
         }
-        Body::Inbox(_) | Body::Unknown(_) => Err(refused("this kind of body cannot be sent")),
+        Body::Erase(_) | Body::Inbox(_) | Body::Unknown(_) => Err(refused("this kind of body cannot be sent")),
     }
 }
 

@@ -78,6 +78,7 @@ impl Inner {
         if tokio::time::timeout(grace / 2, self.work.idle()).await.is_err() {
             tracing::warn!("not all that was taken was answered when the time to drain was half over");
         }
+        self.closing.store(true, Ordering::Release); // before the look, so that nobody sits down unseen
         let mut outboxes: Vec<_> = self.seats().iter().map(|seat| seat.outbox.clone()).collect();
         outboxes.extend(self.strangers.lock().values().cloned());
         for outbox in &outboxes {

@@ -1,6 +1,10 @@
 //! What a session's requests do, one after the other.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     Inner,
@@ -154,7 +158,7 @@ impl Core {
         cursors: Vec<Cursor>,
     ) -> Result<(), HubError> {
         let engine = &self.engine;
-        if engine.draining.load(std::sync::atomic::Ordering::Acquire) {
+        if engine.draining.load(Ordering::Acquire) {
             return Err(Code::Draining.into());
         }
         if cursors.len() > engine.limits.rooms_per_session_max {
@@ -200,7 +204,7 @@ impl Core {
     fn open(&self, sender: &Sender, seat: &Arc<Seat>) {
         self.engine.clone().occupy(seat);
         self.greeted(Some(sender.clone()));
-        if self.engine.draining.load(std::sync::atomic::Ordering::Acquire) {
+        if self.engine.closing.load(Ordering::Acquire) {
             seat.close(self.engine.goodbye(1)); // it came in just after all others were closed
         }
         if self.has_ended() {

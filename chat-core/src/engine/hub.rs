@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 
 use super::{
-    CatchUp, Engine, Inner, Peer, check,
+    CatchUp, Engine, Inner, Peer, Version, check,
     local::{Events, LocalOutbox, NoBytes},
     post::{Done, Sender},
     session::First,
 };
 use crate::{
     hub::{Event, Hub, Posted, Room, Start},
-    model::{Cursor, Draft, Entry, Identity, Key, Member, Page, RoomId, RoomSpec, RoomSummary, UserId},
+    model::{Cursor, Draft, Entry, Identity, Key, Member, Page, RoomId, RoomSpec, RoomSummary, Seq, UserId},
     protocol::{Code, HubError, Outgoing, Target, Which},
 };
 
@@ -55,6 +55,11 @@ impl LocalHub {
     /// Reads what a client without a connection missed after a cursor.
     pub async fn catch_up(&self, cursor: Cursor, limit: u16) -> Result<CatchUp, HubError> {
         self.inner().catch_up(&self.sender.who, cursor, limit).await
+    }
+
+    /// Reads the texts that a message had, the first one first, up to 200 of its edits. Of a deleted message none is left.
+    pub async fn versions(&self, room: RoomId, message: Seq) -> Result<Vec<Version>, HubError> {
+        self.inner().read_versions(&self.sender.who, room, message).await
     }
 
     /// Lists members with whether each is online.

@@ -26,6 +26,7 @@ mod presence;
 mod reads;
 mod recorder;
 mod relay;
+mod retain;
 mod session;
 #[cfg(test)]
 mod splice;
@@ -53,13 +54,14 @@ use crate::{
     policy::Policy,
     presence::Presence,
     protocol::{Features, HubError},
+    retention::Rule,
     store::Store,
 };
 
 pub use builder::{BuildError, EngineBuilder};
 pub use hub::LocalHub;
 pub use limits::Limits;
-pub use reads::CatchUp;
+pub use reads::{CatchUp, Version};
 pub use session::{Flow, Peer, Session};
 
 /// Clients are told this long before their authentication ends.
@@ -93,6 +95,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     limits: Limits,
+    retention: Rule,
     features: Features,
     commands: Registry,
     pending: commands::Pending,
@@ -114,6 +117,8 @@ struct Inner {
     poll_now: Notify,
     work: drain::Work,
     draining: AtomicBool,
+    /// The drain has come to closing sessions: who is seated from now on is closed at once.
+    closing: AtomicBool,
     store_ok: AtomicBool,
     no_bytes: Arc<dyn Encoding>,
 }

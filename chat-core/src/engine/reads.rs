@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use super::{Inner, check, post::Sender};
 use crate::{
     fanout::Seat,
     hub::GapReason,
     model::{
-        Cursor, Entry, History, Identity, Kind, Member, Page, Role, RoomId, RoomRecord, RoomSpec, RoomSummary, Seq,
-        Timestamp, UserId, Visibility,
+        Body, Cursor, Entry, History, Identity, Kind, Member, Page, Role, RoomId, RoomRecord, RoomSpec, RoomSummary,
+        Seq, Timestamp, UserId, Visibility,
     },
     policy::Action,
     protocol::{Code, HubError, Outgoing, Signal, Which},
@@ -17,6 +19,36 @@ use crate::{
 
 /// The host's authentication may ask a server of its own.
 const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(5);
+
+/// So many edits of one message are told, from the first one on.
+const VERSIONS_MAX: u16 = 200;
+
+/// Is a text that a message had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Version {
+    /// The position of the entry that gave it: the message itself, or an edit.
+    pub seq: Seq,
+    /// Who gave it.
+    pub author: UserId,
+    /// Their latest display name.
+    pub name: Arc<str>,
+    /// The text.
+    pub text: String,
+    /// When it was committed.
+    pub at: Timestamp,
+}
+
+impl Version {
+    fn of(entry: Entry) -> Option<Self> {
+        let Entry { seq, author, name, body, at, .. } = entry;
+        let text = match body {
+            Body::Edit(edit) => edit.text,
+            body => body.text()?.to_owned(),
+        };
+        Some(Self { seq, author, name, text, at })
+    }
+}
 
 /// Is what a client without a connection missed in one room.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,6 +152,25 @@ impl Inner {
         let since = visible_since(&access.room, access.member.as_ref());
         entries.retain(|entry| entry.seq >= since);
         Ok(entries)
+    }
+
+    /// Reads the texts that a message had, the first one first. Of a deleted message none is left.
+    pub(super) async fn read_versions(
+        &self,
+        who: &Identity,
+        room: RoomId,
+        message: Seq,
+    ) -> Result<Vec<Version>, HubError> {
+        let one = Page::newest(1).after(message.prev().get()).before(message.next().get());
+        let shown = self.read_history(who, room, &one).await?.pop().ok_or(Code::NotFound)?;
+        if shown.folded.is_some_and(|folded| folded.deleted) {
+            return Ok(Vec::new());
+        }
+        let written = self.raw(room, message.prev(), 1).await?.pop().filter(|entry| entry.seq == message);
+        let mut versions: Vec<_> = written.into_iter().filter_map(Version::of).collect();
+        let edits = self.store.edits(room, message, message, VERSIONS_MAX).await;
+        versions.extend(edits.map_err(|error| self.store_failed(&error))?.into_iter().filter_map(Version::of));
+        Ok(versions)
     }
 
     /// Reads what stands after a cursor, as [`follow`](super::follow) would send it.

@@ -25,7 +25,8 @@ use crate::{
 
 /// A draft whose access keeps changing under it is answered retry after so many judgements.
 const JUDGEMENTS_MAX: u8 = 8;
-/// The last ids of so many rooms are remembered, to chain hints; forgetting them costs other nodes one read.
+/// The last ids of so many rooms are remembered, to chain hints; forgetting one costs other nodes a read, unless
+/// somebody follows the room here.
 const TAILS_MAX: usize = 4_096;
 
 /// Is the way into one lane.
@@ -254,10 +255,18 @@ impl Recorder {
         (room, stored)
     }
 
+    /// Returns the id of the entry before a position: this lane stored it, or it came from another node.
+    async fn before(&self, engine: &Inner, room: RoomId, seq: Seq) -> Option<EntryId> {
+        match self.tails.get(&room).filter(|(last, _)| last.next() == seq) {
+            Some((_, id)) => Some(*id),
+            None => engine.rooms.get(room)?.id_before(seq).await,
+        }
+    }
+
     /// Lets stored entries pass on this node and announces them to the others.
     async fn pass(&mut self, engine: &Arc<Inner>, room: RoomId, entries: Vec<Arc<Entry>>) {
         let Some((first, last)) = entries.first().zip(entries.last()) else { return };
-        let before = self.tails.get(&room).filter(|(seq, _)| seq.next() == first.seq).map(|(_, id)| *id);
+        let before = self.before(engine, room, first.seq).await;
         if self.tails.len() >= TAILS_MAX {
             self.tails.clear();
         }

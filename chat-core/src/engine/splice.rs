@@ -176,12 +176,17 @@ struct LineState {
     refused_last: BTreeMap<String, bool>,
 }
 
+/// Shuttle's own `yield_now` wakes whoever calls it, which would hide that a wake-up was lost.
+fn let_others_go_on() {
+    shuttle::thread::sleep(std::time::Duration::ZERO);
+}
+
 impl Outbox for Line {
     fn push(&self, frame: &Frame) -> Push {
         let task = format!("{:?}", shuttle::thread::current().id());
         let is_second_try = self.state.lock().refused_last.insert(task.clone(), false).unwrap_or_default();
         if !is_second_try {
-            shuttle::thread::yield_now();
+            let_others_go_on();
         }
         let mut state = self.state.lock();
         if frame.class == Class::Entry && state.waiting.len() >= self.budget {
@@ -189,7 +194,7 @@ impl Outbox for Line {
             state.refused_last.insert(task, !is_second_try);
             drop(state);
             if !is_second_try {
-                shuttle::thread::yield_now(); // here the outbox may drain before the session is parked
+                let_others_go_on(); // here the outbox may drain before the session is parked
             }
             return Push::Full;
         }

@@ -138,6 +138,16 @@ impl LiveRoom {
         self.state.lock().await.next.map(Seq::prev)
     }
 
+    /// Returns the id of the entry before a position, if it has passed here lately.
+    pub(crate) async fn id_before(&self, seq: Seq) -> Option<EntryId> {
+        let state = self.state.lock().await;
+        if state.next == Some(seq) {
+            return state.last;
+        }
+        let passed = state.ring.iter().rev().find(|passed| passed.entry.seq.next() == seq);
+        passed.map(|passed| passed.entry.id)
+    }
+
     /// Sets where the room begins, unless it has begun. Everything committed later reaches it by
     /// [`LiveRoom::deliver`] or by repair.
     pub(crate) async fn begin(&self, head: Seq, last: Option<EntryId>, guard: Seq) {

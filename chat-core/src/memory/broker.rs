@@ -1,25 +1,15 @@
 //! Hints between the engines of one process.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::{
-    broker::{Attached, Broker, BrokerError, BrokerErrorKind, Heard, Link, Topic},
+    broker::{Attached, Broker, BrokerError, BrokerErrorKind, Heard, Hearing, Link, Topic},
     model::NodeId,
 };
-
-/// Payloads kept for one node that does not listen up: a second at a thousand messages a second. A node further
-/// behind is quicker with one look at the log.
-const BUFFER_MAX: usize = 1_024;
 
 /// Carries hints between the engines of this process that share a clone of it.
 #[derive(Clone, Default)]
@@ -46,60 +36,23 @@ impl Broker for MemoryBroker {
         let seat = Arc::new(Seat::default());
         self.seats.lock().push(seat.clone());
         let place = Place { seats: self.seats.clone(), seat };
-        let ear = Ear(place.clone());
-        let heard = stream::unfold(ear, |ear| async move { ear.0.seat.next().await.map(|heard| (heard, ear)) });
-        Ok(Attached { link: Arc::new(place), heard: heard.boxed() })
+        let heard = place.seat.hearing.stream(Leaver(place.clone()));
+        Ok(Attached { link: Arc::new(place), heard })
     }
 }
 
 /// Is what the broker keeps for one node.
 #[derive(Default)]
 struct Seat {
-    inner: Mutex<Inner>,
-    changed: Notify,
-}
-
-#[derive(Default)]
-struct Inner {
-    topics: BTreeSet<Topic>,
-    heard: VecDeque<Heard>,
-    closed: bool,
+    topics: Mutex<BTreeSet<Topic>>,
+    hearing: Hearing,
 }
 
 impl Seat {
     fn hear(&self, batch: &[(Topic, Bytes)]) {
-        let mut guard = self.inner.lock();
-        let inner = &mut *guard;
-        let wanted = batch.iter().filter(|(topic, _)| inner.topics.contains(topic));
-        let before = inner.heard.len();
-        wanted.for_each(|(topic, bytes)| keep(&mut inner.heard, *topic, bytes));
-        if inner.heard.len() > before {
-            self.changed.notify_one();
-        }
-    }
-
-    async fn next(&self) -> Option<Heard> {
-        loop {
-            {
-                let mut inner = self.inner.lock();
-                if inner.closed {
-                    return None;
-                }
-                if let Some(heard) = inner.heard.pop_front() {
-                    return Some(heard);
-                }
-            }
-            self.changed.notified().await;
-        }
-    }
-}
-
-/// Keeps a payload, or marks the place where payloads are missing: once, behind what is kept.
-fn keep(heard: &mut VecDeque<Heard>, topic: Topic, bytes: &Bytes) {
-    if heard.len() < BUFFER_MAX {
-        heard.push_back(Heard::Payload { topic, bytes: bytes.clone() });
-    } else if heard.back() != Some(&Heard::Interrupted) {
-        heard.push_back(Heard::Interrupted);
+        let topics = self.topics.lock();
+        let wanted = batch.iter().filter(|(topic, _)| topics.contains(topic));
+        wanted.for_each(|(topic, bytes)| self.hearing.hear(Heard::Payload { topic: *topic, bytes: bytes.clone() }));
     }
 }
 
@@ -112,30 +65,31 @@ struct Place {
 impl Place {
     fn leave(&self) {
         self.seats.lock().retain(|seat| !Arc::ptr_eq(seat, &self.seat));
-        let mut inner = self.seat.inner.lock();
-        *inner = Inner { closed: true, ..Inner::default() };
-        drop(inner);
-        self.seat.changed.notify_one();
+        self.seat.hearing.close();
     }
 
-    fn open<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> Result<T, BrokerError> {
-        let mut inner = self.seat.inner.lock();
-        if inner.closed { Err(BrokerError::new(BrokerErrorKind::Closed, "memory broker")) } else { Ok(act(&mut inner)) }
+    fn open(&self) -> Result<(), BrokerError> {
+        let closed = self.seat.hearing.is_closed();
+        if closed { Err(BrokerError::new(BrokerErrorKind::Closed, "memory broker")) } else { Ok(()) }
     }
 }
 
 #[async_trait]
 impl Link for Place {
     async fn listen(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        self.open(|inner| inner.topics.extend(topics))
+        self.open()?;
+        self.seat.topics.lock().extend(topics);
+        Ok(())
     }
 
     async fn ignore(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        self.open(|inner| inner.topics.retain(|topic| !topics.contains(topic)))
+        self.open()?;
+        self.seat.topics.lock().retain(|topic| !topics.contains(topic));
+        Ok(())
     }
 
     async fn publish(&self, batch: &[(Topic, Bytes)]) -> Result<(), BrokerError> {
-        self.open(|_| ())?;
+        self.open()?;
         // Under one lock, so that all nodes hear all publishers in one order.
         let seats = self.seats.lock();
         seats.iter().filter(|seat| !Arc::ptr_eq(seat, &self.seat)).for_each(|seat| seat.hear(batch));
@@ -147,10 +101,10 @@ impl Link for Place {
     }
 }
 
-/// Gives the place up when nobody hears any more, so that nothing is kept for nobody.
-struct Ear(Place);
+/// Gives the place up when nobody hears any more.
+struct Leaver(Place);
 
-impl Drop for Ear {
+impl Drop for Leaver {
     fn drop(&mut self) {
         self.0.leave();
     }
@@ -160,7 +114,12 @@ impl Drop for Ear {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use futures::StreamExt;
+
     use super::*;
+
+    /// As many as are kept for a node.
+    const BUFFER_MAX: usize = 1_024;
 
     fn topic() -> Topic {
         Topic::new(1).unwrap()

@@ -59,7 +59,7 @@ pub fn changes(entry: &Entry) -> Vec<Change> {
             Membership::Leave => Change::Leave(user.clone()),
             Membership::Role(role) => Change::Role(user.clone(), *role),
         }],
-        body => body.target().map(Change::Fold).into_iter().collect(),
+        body => body.targets().iter().copied().map(Change::Fold).collect(),
     }
 }
 
@@ -67,7 +67,7 @@ fn joined(user: &UserId, name: Arc<str>, since: Seq) -> Member {
     Member::new(user.clone(), name, Role::Member, since)
 }
 
-/// Applies an edit, delete or reaction to the message it is about. A deleted message stays deleted and blank.
+/// Applies an edit, delete, erasure or reaction to a message it is about. A deleted message stays deleted and blank.
 ///
 /// Returns whether `target` changed. The caller checks that `by` is about `target`.
 pub fn fold(target: &mut Entry, by: &Entry) -> bool {
@@ -85,7 +85,7 @@ pub fn fold(target: &mut Entry, by: &Entry) -> bool {
             }
             folded.edited = Some(by.at);
         }
-        Body::Delete(_) => {
+        Body::Delete(_) | Body::Erase(_) => {
             **folded = Folded { deleted: true, ..Folded::default() };
             target.body.blank();
         }

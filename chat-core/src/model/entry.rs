@@ -136,6 +136,11 @@ impl Entry {
     ) -> Self {
         Self { room, seq, id, key, author, name, body, at, sent_at, folded: None }
     }
+
+    /// Tells whether this gives the message at `target` another text.
+    pub fn edits(&self, target: Seq) -> bool {
+        matches!(&self.body, Body::Edit(edit) if edit.target == target && target < self.seq)
+    }
 }
 
 /// Is what later entries did to a message.

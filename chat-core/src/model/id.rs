@@ -289,6 +289,9 @@ impl<'de> Deserialize<'de> for Seq {
     }
 }
 
+/// Begins the ids of those who stand for somebody who is erased.
+const ERASED: &str = "erased:";
+
 /// Is the host's own name for a user: 1 to 128 bytes in normal form C, without control characters.
 ///
 /// `bot:…` and `system` are reserved for the engine's own authors: a person under such a name is refused.
@@ -314,6 +317,11 @@ impl UserId {
         Self::new(format!("bot:{name}"))
     }
 
+    /// Returns the author of what somebody wrote who is [erased](crate::people); `random` tells such authors apart.
+    pub fn stand_in(random: [u8; 8]) -> Self {
+        Self(format!("{ERASED}{:016x}", u64::from_be_bytes(random)).into())
+    }
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -321,7 +329,12 @@ impl UserId {
 
     /// Tells whether the name is kept for the engine's own authors.
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with("bot:") || &*self.0 == "system"
+        self.0.starts_with("bot:") || self.is_stand_in() || &*self.0 == "system"
+    }
+
+    /// Tells whether this stands for somebody who is erased.
+    pub fn is_stand_in(&self) -> bool {
+        self.0.starts_with(ERASED)
     }
 }
 
@@ -411,6 +424,7 @@ mod tests {
         assert_eq!(UserId::new("x".repeat(129)), Err(InvalidId::Length));
         assert_eq!(UserId::new("a\nb"), Err(InvalidId::Control));
         assert_eq!(UserId::new("e\u{301}"), Err(InvalidId::NotNormal));
+        assert!(UserId::stand_in([1; 8]).is_reserved());
         assert!(user("bot:stock").is_reserved() && user("system").is_reserved() && !user("bottle").is_reserved());
     }
 

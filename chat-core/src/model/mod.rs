@@ -12,7 +12,7 @@ mod identity;
 mod room;
 mod time;
 
-pub use body::{Body, Edit, MemberChange, Membership, Notice, RawBody, React, RoomChange, Text};
+pub use body::{Body, Edit, Erase, MemberChange, Membership, Notice, RawBody, React, RoomChange, Text};
 pub use change::{Change, changes, fold};
 pub use cursor::{Cursor, Page};
 pub use entry::{BodyHash, Draft, Entry, Folded, NewEntry, Reaction};

@@ -93,14 +93,19 @@ impl Stream {
 /// An outbox that has room for everything and keeps it as JSON.
 pub struct Frames(mpsc::UnboundedSender<Value>);
 
+impl Frames {
+    fn add(&self, frame: &[u8]) -> bool {
+        self.0.send(serde_json::from_slice(frame).unwrap()).is_ok()
+    }
+}
+
 impl Outbox for Frames {
     fn push(&self, frame: &Frame) -> Push {
-        let sent = self.0.send(serde_json::from_slice(&frame.bytes).unwrap());
-        if sent.is_ok() { Push::Taken } else { Push::Gone }
+        if self.add(&frame.bytes) { Push::Taken } else { Push::Gone }
     }
 
     fn close(&self, why: Close) {
-        let _ = self.0.send(json!({"type": "close", "code": why.code as u16, "retry_after": why.retry_after}));
+        self.add(&Json.encode(&ServerFrame::Close(&why)));
     }
 }
 

@@ -7,15 +7,18 @@ mod hub;
 mod presence;
 mod queue;
 mod store;
+mod transport;
 
-/// Makes a test of each case: it must fail on the adapter with this defect. No case may be left out.
+/// Makes a test of each case: it must fail on the adapter with each of these defects. No case may be left out.
 macro_rules! mutants {
-    ($suite:ident, $under_test:expr; $($case:ident: $defect:ident,)+) => {
+    ($suite:ident, $under_test:expr; $($case:ident: $($defect:ident)|+,)+) => {
         $(#[tokio::test(start_paused = true)]
         async fn $case() {
-            let case = chat_core::conformance::$suite::$case($under_test(Defect::$defect));
-            let ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(case)).await;
-            assert!(ended.is_err(), "nobody noticed: {:?}", Defect::$defect);
+            for defect in [$(Defect::$defect),+] {
+                let case = chat_core::conformance::$suite::$case($under_test(defect));
+                let ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(case)).await;
+                assert!(ended.is_err(), "nobody noticed: {defect:?}");
+            }
         })+
 
         #[test]

@@ -37,6 +37,7 @@ mutants! { store, broken;
     read_pages: IgnoresTheLimit,
     a_deleted_message_reads_blank: KeepsTexts,
     a_delete_takes_the_edits_along: KeepsEdits,
+    edits_of_a_message_are_read_in_order: ReadsBackwards,
     history_returns_the_newest_messages_oldest_first: ShowsEverything,
     history_pages_back: IgnoresBefore,
     history_pages_forward: IgnoresAfter,

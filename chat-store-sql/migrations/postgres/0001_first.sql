@@ -50,6 +50,9 @@ CREATE INDEX {p}messages ON {p}entries (room, seq) INCLUDE (author) WHERE messag
 
 CREATE INDEX {p}edits ON {p}entries (room, edits) WHERE edits IS NOT NULL;
 
+-- Those that may name people: joins, leaves, roles. Read when a person is erased.
+CREATE INDEX {p}others ON {p}entries (room, seq) WHERE message = 0;
+
 CREATE TABLE {p}members (
     room   bigint NOT NULL,
     "user" bigint NOT NULL,

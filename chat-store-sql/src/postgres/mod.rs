@@ -33,6 +33,13 @@ impl Postgres {
     }
 }
 
+/// Returns what makes a script work in the schema that the URL names, if it names one.
+pub(crate) fn in_schema(config: &SqlConfig) -> Result<String, StoreError> {
+    let (_, schema) = open::options(config)?;
+    let enter = |schema| format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\";\nSET search_path TO \"{schema}\";\n\n");
+    Ok(schema.map(enter).unwrap_or_default())
+}
+
 impl Server for Postgres {
     type Connection = PgConnection;
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";

@@ -6,8 +6,10 @@ mod plans;
 mod sql;
 mod writer;
 
+use std::time::Duration;
+
 use chat_core::{StoreError, StoreErrorKind};
-use sqlx::{SqliteConnection, SqlitePool, pool::PoolConnection};
+use sqlx::{SqliteConnection, SqlitePool, pool::PoolConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use self::writer::{Job, Writer};
@@ -30,6 +32,8 @@ pub(crate) struct Sqlite {
     work: mpsc::Sender<Job>,
     readers: SqlitePool,
     prefix: Prefix,
+    options: SqliteConnectOptions,
+    busy_timeout: Duration,
 }
 
 impl Sqlite {
@@ -41,8 +45,8 @@ impl Sqlite {
         let readers = open::readers(&options, config.readers).await?;
 
         let (work, jobs) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(Writer::new(connection, options, prefix.clone()).run(jobs));
-        Ok(Self { work, readers, prefix })
+        tokio::spawn(Writer::new(connection, options.clone(), prefix.clone()).run(jobs));
+        Ok(Self { work, readers, prefix, options, busy_timeout: config.busy_timeout })
     }
 }
 
@@ -67,5 +71,12 @@ impl Backend for Sqlite {
         let (answer, answered) = oneshot::channel();
         self.work.send(Job { work, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Writes the file anew and empties the write-ahead log: both hold what was deleted until it is written over. Takes as
+    /// long, and as much space, as copying the file, while others only read.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        let mut connection = open::connect(&self.options, self.busy_timeout).await?;
+        open::scrub(&mut connection).await
     }
 }

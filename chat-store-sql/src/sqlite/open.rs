@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chat_core::StoreError;
+use chat_core::{StoreError, StoreErrorKind};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -92,6 +92,15 @@ pub(super) async fn prepare(
     } else {
         Dialect::Sqlite.check(version(connection, prefix).await?)
     }
+}
+
+/// Writes the file anew without what was deleted, and empties the write-ahead log.
+pub(super) async fn scrub(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let what = "write the file anew";
+    connection.command("VACUUM".to_owned()).await.map_err(during(what))?;
+    let busy: i64 = pragma(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
+    let others = || StoreError::new(StoreErrorKind::Contended, "empty the write-ahead log, which others read");
+    if busy == 0 { Ok(()) } else { Err(others()) }
 }
 
 async fn pragma<T>(connection: &mut SqliteConnection, pragma: &'static str) -> Result<T, StoreError>

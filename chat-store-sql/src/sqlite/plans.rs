@@ -5,7 +5,7 @@
 use sqlx::SqliteConnection;
 
 use super::open;
-use crate::{Dialect, SqlConfig, append, connection::Connection, listing, prefix::Prefix, project, read};
+use crate::{Dialect, SqlConfig, append, connection::Connection, listing, people, prefix::Prefix, project, read};
 
 #[tokio::test]
 async fn no_statement_walks_through_a_table() {
@@ -14,7 +14,8 @@ async fn no_statement_walks_through_a_table() {
     let mut connection = open::connect(&options, config.busy_timeout).await.unwrap();
     open::prepare(&mut connection, &prefix, &config).await.unwrap();
     let own = SqliteConnection::STATEMENTS.all();
-    let statements = [&own, append::STATEMENTS, project::STATEMENTS, read::STATEMENTS, listing::STATEMENTS].concat();
+    let shared = [append::STATEMENTS, project::STATEMENTS, read::STATEMENTS, listing::STATEMENTS, people::STATEMENTS];
+    let statements = [&own[..], &shared.concat()].concat();
     for statement in statements {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", prefix.fill(statement)));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut connection).await.unwrap();

@@ -26,6 +26,7 @@ use super::{
     frames::Answer,
     outgoing::Outgoing,
     socket::{self, Broken, Socket},
+    typing::Typing,
     unsent::{Done, Unsent},
     visit::refusal,
 };
@@ -57,6 +58,7 @@ pub(super) struct Link {
     pub(super) unsent: Unsent,
     pub(super) asked: Asked,
     pub(super) follows: Follows,
+    pub(super) typing: Typing,
     pub(super) out: Outgoing,
     /// Told once, at the first welcome or at the end.
     pub(super) ready: Option<oneshot::Sender<Result<(), HubError>>>,
@@ -74,7 +76,8 @@ impl Link {
     ) -> Self {
         let unsent = Unsent::new(config.clone());
         let (asked, follows, out) = (Asked::default(), Follows::default(), Outgoing::default());
-        Self { url, config, shared, orders, unsent, asked, follows, out, ready: Some(ready), closer: None }
+        let typing = Typing::default();
+        Self { url, config, shared, orders, unsent, asked, follows, typing, out, ready: Some(ready), closer: None }
     }
 
     /// Keeps connected until somebody closes the hub or the server says that it is no use.
@@ -132,19 +135,25 @@ impl Link {
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Broken> {
         tokio::pin!(work);
         loop {
-            let due = self.asked.due();
+            let due = [self.asked.due(), self.typing.due()].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
                 order = self.orders.recv() => self.take(order)?,
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.asked.expire(),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.asked.expire();
+                    self.fade();
+                }
             }
         }
     }
 
     pub(super) fn take(&mut self, order: Option<Order>) -> Result<(), Broken> {
         match order {
-            Some(Order::Post { room, target, draft, answer }) => self.unsent.post(room, target, draft, answer),
+            Some(Order::Post { room, target, draft, answer }) => {
+                self.typing.stop(room); // what was typed says so itself
+                self.unsent.post(room, target, draft, answer);
+            }
             Some(Order::Create { key, spec, answer }) => self.unsent.create(key, spec, answer),
             Some(Order::Ask { request, answer }) => {
                 self.asked.add(request, self.config.answer_within, self.config.requests_max, answer);
@@ -165,12 +174,36 @@ impl Link {
         Ok(())
     }
 
+    /// Tells a signal if there is a connection, and typing when it is time. Returns whether there is one.
     fn signal(&mut self, room: RoomId, signal: OutgoingSignal) -> bool {
         let online = self.shared.online.load(Ordering::Acquire);
-        if online && self.out.frames.len() < SIGNALS_WAIT_MAX {
-            self.out.ask_within(&Request::Signal { room, signal });
+        match signal {
+            _ if !online => {}
+            OutgoingSignal::Typing(true) => self.typing.key(room, Instant::now()),
+            OutgoingSignal::Typing(false) if !self.typing.stop(room) => {}
+            signal => self.tell(room, signal),
         }
         online
+    }
+
+    fn tell(&mut self, room: RoomId, signal: OutgoingSignal) {
+        if self.out.frames.len() < SIGNALS_WAIT_MAX {
+            self.out.ask_within(&Request::Signal { room, signal });
+        }
+    }
+
+    /// Tells that the user types, where it is time.
+    pub(super) fn tell_typing(&mut self) {
+        for room in self.typing.tell(Instant::now()) {
+            self.tell(room, OutgoingSignal::Typing(true));
+        }
+    }
+
+    /// Tells the receivers who types no more, although nobody said so.
+    pub(super) fn fade(&mut self) {
+        for signal in self.typing.fade(Instant::now()) {
+            self.follows.signal(&signal);
+        }
     }
 
     /// Tells everybody that this is the end.

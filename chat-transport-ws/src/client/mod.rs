@@ -32,6 +32,7 @@
 //! | `asked` | questions that were not answered yet |
 //! | `follows` | which rooms the connection brings, and from where |
 //! | `events` | one receiver: its places, its buffer, its stream |
+//! | `typing` | where the user types, and who else does |
 //! | `frames`, `request` | the words: what servers say, what we ask |
 //! | `outgoing`, `socket` | frames on their way out, and one WebSocket |
 
@@ -45,6 +46,7 @@ mod outgoing;
 mod request;
 mod room;
 mod socket;
+mod typing;
 mod unsent;
 mod visit;
 
@@ -80,6 +82,8 @@ use self::{
 /// * Questions (rooms, members, history) wait for a connection, and are given up with [`Code::Retry`] after
 ///   [`ClientConfig::answer_within`].
 /// * A signal is told to a server that is there, or refused with [`Code::Retry`]. `Ok` does not say that others saw it.
+/// * Say [`Outgoing::Typing`](chat_core::Outgoing) on every key: others are told 300 ms after the first and every 2 s,
+///   and not at all of what is sent or deleted at once. The typing of others ends by a signal, also when theirs is lost.
 /// * A stream ends with [`Event::Closed`] when the hub does: by [`RemoteHub::close`], or when the server says that
 ///   connecting again is no use.
 ///

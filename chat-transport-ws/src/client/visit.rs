@@ -61,12 +61,14 @@ impl Link {
         self.unsent.ask(&mut self.out);
         self.asked.ask(&mut self.out);
         self.follows.ask(&mut self.out);
+        self.tell_typing();
+        self.fade();
     }
 
     /// Returns when to look again although nothing has come.
     fn wake_at(&self, visit: &Visit) -> Instant {
         let welcome_due = visit.hello.map(|_| visit.began + self.config.answer_within);
-        let dues = [self.unsent.due(), self.asked.due(), self.follows.due(), welcome_due];
+        let dues = [self.unsent.due(), self.asked.due(), self.follows.due(), self.typing.due(), welcome_due];
         dues.into_iter().flatten().fold(self.silent_at(visit), Instant::min)
     }
 
@@ -140,9 +142,17 @@ impl Link {
             Said::Accepted(key) => self.unsent.accepted(reference, key),
             // Of one's own, too: an entry does not answer its draft. If a second try is refused for now, the server
             // waits for a third one, and answers all later ones `behind`.
-            Said::Entry(entry) => self.follows.entry(&entry),
+            Said::Entry(entry) => {
+                if let Some(signal) = self.typing.sent(&entry) {
+                    self.follows.signal(&signal);
+                }
+                self.follows.entry(&entry);
+            }
             Said::Passed(cursor) => self.follows.unreadable(cursor),
-            Said::Signal(signal) => self.follows.signal(&signal),
+            Said::Signal(signal) => {
+                self.typing.heard(&signal, Instant::now());
+                self.follows.signal(&signal);
+            }
             Said::Gap { room, from, to, why } => self.follows.gap(room, from, to, why),
             Said::Reset(room) => self.follows.reset(room),
             Said::Error(error) => return self.refused(visit, reference, error),
@@ -199,6 +209,9 @@ impl Link {
 
     pub(super) fn set_online(&mut self, online: bool) {
         self.shared.online.store(online, Ordering::Release);
+        if !online {
+            self.typing.stop_all();
+        }
         self.unsent.set_online(online);
         self.asked.set_online(online);
         self.follows.set_online(online);

@@ -13,10 +13,13 @@ use std::{
 
 use bytes::{Buf, BytesMut};
 use chat_core::{Class, Close, CloseCode, Frame, Outbox, Push};
+#[cfg(not(test))]
 use futures::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+#[cfg(test)]
+use self::schedules::AtomicWaker;
 use super::{io::Io, metrics::Metrics};
 use crate::framing;
 
@@ -155,7 +158,11 @@ impl SocketOutbox {
 
     /// Waits for something to tell the connection's task, and writes meanwhile.
     pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
-        self.task.register(cx.waker());
+        self.task.register(cx.waker()); // before the look, so that nothing is filled unseen in between
+        self.look(cx)
+    }
+
+    fn look(&self, cx: &mut Context<'_>) -> Poll<Event> {
         let mut state = self.state.lock();
         match state.phase {
             Phase::Gone => return Poll::Ready(Event::Gone),

@@ -8,6 +8,7 @@ mod cut;
 mod fake;
 mod script;
 mod scripted;
+mod typing;
 mod vectors;
 
 use std::{sync::Arc, time::Duration};

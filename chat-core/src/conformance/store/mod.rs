@@ -11,7 +11,7 @@ mod racing;
 mod read;
 mod rebuild;
 mod rooms;
-mod setting;
+pub(super) mod setting;
 mod trim;
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
@@ -53,6 +53,7 @@ suite! {
     read_pages,
     a_deleted_message_reads_blank,
     a_delete_takes_the_edits_along,
+    edits_of_a_message_are_read_in_order,
     history_returns_the_newest_messages_oldest_first,
     history_pages_back,
     history_pages_forward,

@@ -5,7 +5,7 @@ use super::{
     setting::{NOW, Setting, again, delete, edit, positions, react, seq, text, texts, topic},
 };
 use crate::{
-    model::{NewEntry, RoomId, RoomSpec},
+    model::{Body, Edit, NewEntry, RoomId, RoomSpec},
     store::{Head, Outcome},
 };
 
@@ -52,6 +52,24 @@ pub async fn a_delete_takes_the_edits_along(store: StoreUnderTest) {
     assert_eq!(written.iter().filter(|body| body.contains("kept")).count(), 3);
     let known = [Outcome::Duplicate(seq(3), before.id), Outcome::Duplicate(seq(7), after.id)];
     assert_eq!(tea.append([again(&before), again(&after)]).await, known);
+}
+
+pub async fn edits_of_a_message_are_read_in_order(store: StoreUnderTest) {
+    let tea = Setting::new(store.clone()).await;
+    tea.append([text("ann", "1"), edit("ann", 2, "2"), text("bob", "other"), edit("bob", 4, "o")]).await;
+    tea.append([react("bob", 2, "👍", true), edit("ann", 2, "3"), edit("ann", 9, "of none"), edit("ann", 2, "4")])
+        .await;
+    let edits = async |target, after, limit| {
+        let edits = store.edits(tea.room, seq(target), seq(after), limit).await.unwrap();
+        edits.into_iter().map(|entry| (entry.seq.get(), entry.body)).collect::<Vec<_>>()
+    };
+    let said = |at, text: &str| (at, Body::Edit(Edit { target: seq(2), text: text.into() }));
+    let all = [said(3, "2"), said(7, "3"), said(9, "4")];
+    assert_eq!(edits(2, 2, 10).await, all);
+    assert_eq!((edits(2, 0, 2).await, edits(2, 7, 10).await), (all[..2].to_vec(), all[2..].to_vec()));
+    assert_eq!((edits(3, 0, 10).await, edits(4, 0, 10).await.len()), (vec![], 1));
+    assert_eq!(store.edits(RoomId::named("none"), seq(2), seq(0), 10).await.unwrap(), []);
+    assert_eq!(store.edits(tea.room, seq(9), seq(0), 10).await.unwrap(), [], "an edit of what comes later is none");
 }
 
 pub async fn heads_follow_the_log(store: StoreUnderTest) {

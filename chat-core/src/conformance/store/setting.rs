@@ -11,78 +11,78 @@ use crate::{
 };
 
 /// When everything happens, unless a case says otherwise.
-pub(super) const NOW: Timestamp = Timestamp(1_750_000_000_000);
+pub(in crate::conformance) const NOW: Timestamp = Timestamp(1_750_000_000_000);
 
-pub(super) fn user(name: &str) -> UserId {
+pub(in crate::conformance) fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
-pub(super) fn seq(number: u64) -> Seq {
+pub(in crate::conformance) fn seq(number: u64) -> Seq {
     Seq::new(number).unwrap()
 }
 
 /// Makes an entry with a fresh id and key; the author's display name is their id in capitals.
-pub(super) fn entry(author: &str, body: Body) -> NewEntry {
+pub(in crate::conformance) fn entry(author: &str, body: Body) -> NewEntry {
     let id = EntryId::from_bytes(*Key::generate().as_bytes());
     NewEntry::new(id, Draft::new(body), user(author), author.to_uppercase().into(), NOW)
 }
 
-pub(super) fn text(author: &str, text: &str) -> NewEntry {
+pub(in crate::conformance) fn text(author: &str, text: &str) -> NewEntry {
     entry(author, Body::Text(Text::new(text)))
 }
 
 /// Makes a retry as a node makes it: the same key and content, everything else new.
-pub(super) fn again(first: &NewEntry) -> NewEntry {
+pub(in crate::conformance) fn again(first: &NewEntry) -> NewEntry {
     NewEntry { key: first.key, ..entry(first.author.as_str(), first.body.clone()) }
 }
 
-pub(super) fn edit(author: &str, target: u64, text: &str) -> NewEntry {
+pub(in crate::conformance) fn edit(author: &str, target: u64, text: &str) -> NewEntry {
     entry(author, Body::Edit(Edit { target: seq(target), text: text.into() }))
 }
 
-pub(super) fn delete(author: &str, target: u64) -> NewEntry {
+pub(in crate::conformance) fn delete(author: &str, target: u64) -> NewEntry {
     entry(author, Body::Delete(seq(target)))
 }
 
-pub(super) fn react(author: &str, target: u64, emoji: &str, on: bool) -> NewEntry {
+pub(in crate::conformance) fn react(author: &str, target: u64, emoji: &str, on: bool) -> NewEntry {
     entry(author, Body::React(React { target: seq(target), emoji: emoji.into(), on }))
 }
 
-pub(super) fn member(author: &str, who: &str, change: Membership) -> NewEntry {
+pub(in crate::conformance) fn member(author: &str, who: &str, change: Membership) -> NewEntry {
     entry(author, Body::Member(MemberChange { user: user(who), change }))
 }
 
-pub(super) fn join(who: &str) -> NewEntry {
+pub(in crate::conformance) fn join(who: &str) -> NewEntry {
     member(who, who, Membership::Join)
 }
 
-pub(super) fn creation(author: &str, spec: RoomSpec) -> NewEntry {
+pub(in crate::conformance) fn creation(author: &str, spec: RoomSpec) -> NewEntry {
     entry(author, Body::Room(RoomChange::Created(spec)))
 }
 
-pub(super) fn topic(author: &str, topic: &str) -> NewEntry {
+pub(in crate::conformance) fn topic(author: &str, topic: &str) -> NewEntry {
     entry(author, Body::Room(RoomChange::Set { title: None, topic: Some(topic.into()), data: None }))
 }
 
 /// Returns what is answered when everything is stored, from a position on.
-pub(super) fn stored(positions: impl IntoIterator<Item = u64>) -> Vec<Outcome> {
+pub(in crate::conformance) fn stored(positions: impl IntoIterator<Item = u64>) -> Vec<Outcome> {
     positions.into_iter().map(|position| Outcome::Stored(seq(position))).collect()
 }
 
-pub(super) fn texts(entries: &[Entry]) -> Vec<&str> {
+pub(in crate::conformance) fn texts(entries: &[Entry]) -> Vec<&str> {
     entries.iter().filter_map(|entry| entry.body.text()).collect()
 }
 
-pub(super) fn positions(entries: &[Entry]) -> Vec<u64> {
+pub(in crate::conformance) fn positions(entries: &[Entry]) -> Vec<u64> {
     entries.iter().map(|entry| entry.seq.get()).collect()
 }
 
 /// Appends one share, and again as long as the store asks for it, as the engine does.
-pub(super) async fn append(store: &dyn Store, share: Append) -> Vec<Outcome> {
+pub(in crate::conformance) async fn append(store: &dyn Store, share: Append) -> Vec<Outcome> {
     append_all(store, vec![share]).await.remove(0)
 }
 
-pub(super) async fn append_all(store: &dyn Store, batch: Vec<Append>) -> Vec<Vec<Outcome>> {
+pub(in crate::conformance) async fn append_all(store: &dyn Store, batch: Vec<Append>) -> Vec<Vec<Outcome>> {
     loop {
         match store.append(&batch).await {
             Ok(outcomes) => return outcomes,
@@ -94,72 +94,76 @@ pub(super) async fn append_all(store: &dyn Store, batch: Vec<Append>) -> Vec<Vec
 
 /// Is a store with one room, as the cases see it.
 #[derive(Clone)]
-pub(super) struct Setting {
-    pub(super) store: StoreUnderTest,
-    pub(super) room: RoomId,
+pub(in crate::conformance) struct Setting {
+    pub(in crate::conformance) store: StoreUnderTest,
+    pub(in crate::conformance) room: RoomId,
 }
 
 impl Setting {
     /// Addresses the room with this name, which need not exist.
-    pub(super) fn at(store: &StoreUnderTest, name: &str) -> Self {
+    pub(in crate::conformance) fn at(store: &StoreUnderTest, name: &str) -> Self {
         Self { store: store.clone(), room: RoomId::named(name) }
     }
 
     /// Creates the public room `tea`: ann is its owner and bob a member.
-    pub(super) async fn new(store: StoreUnderTest) -> Self {
+    pub(in crate::conformance) async fn new(store: StoreUnderTest) -> Self {
         let tea = Self::at(&store, "tea");
         tea.create("ann", RoomSpec::public("tea").members([user("bob")])).await;
         tea
     }
 
-    pub(super) async fn create(&self, owner: &str, spec: RoomSpec) {
+    pub(in crate::conformance) async fn create(&self, owner: &str, spec: RoomSpec) {
         assert_eq!(self.append([creation(owner, spec)]).await, stored([1]));
     }
 
     /// Appends under the guard as it stands.
-    pub(super) async fn append(&self, entries: impl Into<Vec<NewEntry>>) -> Vec<Outcome> {
+    pub(in crate::conformance) async fn append(&self, entries: impl Into<Vec<NewEntry>>) -> Vec<Outcome> {
         let guard = self.store.heads(&[self.room]).await.unwrap()[0].guard;
         self.append_under(Some(guard.get()), entries).await
     }
 
     /// Appends one by one, each under the guard as it then stands: what follows a restriction is judged after it.
-    pub(super) async fn append_each(&self, entries: impl IntoIterator<Item = NewEntry>) {
+    pub(in crate::conformance) async fn append_each(&self, entries: impl IntoIterator<Item = NewEntry>) {
         for entry in entries {
             let outcome = self.append([entry]).await;
             assert!(matches!(outcome[..], [Outcome::Stored(_)]), "{outcome:?}");
         }
     }
 
-    pub(super) async fn append_under(&self, guard: Option<u64>, entries: impl Into<Vec<NewEntry>>) -> Vec<Outcome> {
+    pub(in crate::conformance) async fn append_under(
+        &self,
+        guard: Option<u64>,
+        entries: impl Into<Vec<NewEntry>>,
+    ) -> Vec<Outcome> {
         append(&*self.store, self.share(guard, entries)).await
     }
 
-    pub(super) fn share(&self, guard: Option<u64>, entries: impl Into<Vec<NewEntry>>) -> Append {
+    pub(in crate::conformance) fn share(&self, guard: Option<u64>, entries: impl Into<Vec<NewEntry>>) -> Append {
         Append { room: self.room, guard: guard.map(seq), entries: entries.into() }
     }
 
-    pub(super) async fn read(&self, after: u64, limit: u16) -> Vec<Entry> {
+    pub(in crate::conformance) async fn read(&self, after: u64, limit: u16) -> Vec<Entry> {
         self.store.read(self.room, seq(after), limit).await.unwrap()
     }
 
-    pub(super) async fn log(&self) -> Vec<Entry> {
+    pub(in crate::conformance) async fn log(&self) -> Vec<Entry> {
         self.read(0, 1_000).await
     }
 
-    pub(super) async fn history(&self, page: Page) -> Vec<Entry> {
+    pub(in crate::conformance) async fn history(&self, page: Page) -> Vec<Entry> {
         self.store.history(self.room, &page).await.unwrap()
     }
 
-    pub(super) async fn access(&self, who: &str) -> Access {
+    pub(in crate::conformance) async fn access(&self, who: &str) -> Access {
         self.store.access(self.room, &user(who)).await.unwrap().expect("the room exists")
     }
 
-    pub(super) async fn mark(&self, who: &str, read: u64) {
+    pub(in crate::conformance) async fn mark(&self, who: &str, read: u64) {
         self.store.mark(&user(who), self.room, seq(read)).await.unwrap();
     }
 
     /// Returns the room as it stands in a user's list.
-    pub(super) async fn listed(&self, who: &str) -> Option<RoomSummary> {
+    pub(in crate::conformance) async fn listed(&self, who: &str) -> Option<RoomSummary> {
         let rooms = self.store.rooms(&Listing::Of(user(who)), &Page::default()).await.unwrap();
         rooms.into_iter().find(|summary| summary.room.id == self.room)
     }

@@ -55,14 +55,21 @@ impl Log {
         let known = Known { seq: entry.seq, id: new.id, hash: Some(new.hash) };
         self.keys.insert((new.author.clone(), new.key), known);
         self.rows.push_back(Row { raw: entry.clone(), shown: None });
-        if let Some(target) = entry.body.target().filter(|target| *target < entry.seq) {
-            self.fold(target, entry);
+        for target in entry.body.targets().iter().filter(|target| **target < entry.seq) {
+            self.fold(*target, entry);
         }
     }
 
     pub(super) fn read(&self, after: Seq, limit: u16) -> Vec<Entry> {
         let from = self.index(after.next()).unwrap_or(0);
         self.rows.iter().skip(from).take(limit.into()).map(|row| row.raw.clone()).collect()
+    }
+
+    /// Returns the edits of a message.
+    pub(super) fn edits(&self, target: Seq, after: Seq, limit: u16) -> Vec<Entry> {
+        let from = self.index(target.max(after).next()).unwrap_or(0);
+        let edits = self.rows.iter().skip(from).map(|row| &row.raw).filter(|entry| entry.edits(target));
+        edits.take(limit.into()).cloned().collect()
     }
 
     pub(super) fn history(&self, page: &Page) -> Vec<Entry> {
@@ -117,13 +124,36 @@ impl Log {
     fn blank(&mut self, at: usize) {
         let deleted = self.rows[at].raw.seq;
         for row in self.rows.range_mut(at..) {
-            let edits = matches!(&row.raw.body, Body::Edit(edit) if edit.target == deleted);
-            if row.raw.seq == deleted || edits {
+            if row.raw.seq == deleted || row.raw.edits(deleted) {
                 row.raw.body.blank();
                 let key = (row.raw.author.clone(), row.raw.key);
                 self.keys.entry(key).and_modify(|known| known.hash = None);
             }
         }
+    }
+
+    /// Tells whether something here was written by a user or names them.
+    pub(super) fn knows(&self, user: &UserId) -> bool {
+        self.keys.keys().any(|(author, _)| author == user) || self.rows.iter().any(|row| row.raw.body.names(user))
+    }
+
+    /// Puts another user where entries name one who is not to be named any more.
+    pub(super) fn disguise(&mut self, user: &UserId, other: &UserId) {
+        for row in self.rows.iter_mut().filter(|row| row.raw.body.names(user)) {
+            row.raw.body.rename(user, other);
+            let key = (row.raw.author.clone(), row.raw.key);
+            self.keys.entry(key).and_modify(|known| known.hash = None);
+        }
+    }
+
+    /// Makes another user the author of what one has written.
+    pub(super) fn give(&mut self, user: &UserId, other: &UserId) {
+        for row in self.rows.iter_mut().filter(|row| row.raw.author == *user) {
+            row.raw.author = other.clone();
+        }
+        let keys = std::mem::take(&mut self.keys).into_iter();
+        let given = |author| if author == *user { other.clone() } else { author };
+        self.keys = keys.map(|((author, key), known)| ((given(author), key), known)).collect();
     }
 
     fn index(&self, seq: Seq) -> Option<usize> {

@@ -1,5 +1,6 @@
 //! Logs and rooms in memory.
 
+mod forget;
 mod log;
 mod people;
 mod room;
@@ -96,6 +97,11 @@ impl LogStore for MemoryStore {
     async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
         let read = self.room(room).map(|room| room.lock().log.read(after, limit));
         Ok(self.named(read.unwrap_or_default()))
+    }
+
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        let edits = self.room(room).map(|room| room.lock().log.edits(target, after, limit));
+        Ok(self.named(edits.unwrap_or_default()))
     }
 
     async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {

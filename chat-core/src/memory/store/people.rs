@@ -27,6 +27,14 @@ impl People {
         self.0.entry(user.clone()).or_default().name = Some(name.clone());
     }
 
+    pub(super) fn get(&self, user: &UserId) -> Option<crate::model::Person> {
+        self.0.contains_key(user).then(|| crate::model::Person::new(user.clone(), self.name(user)))
+    }
+
+    pub(super) fn forget(&mut self, user: &UserId) {
+        self.0.remove(user);
+    }
+
     /// Returns the rooms a user is a member of.
     pub(super) fn rooms(&self, user: &UserId) -> impl Iterator<Item = &RoomId> {
         self.0.get(user).into_iter().flat_map(|person| &person.rooms)

@@ -103,6 +103,16 @@ impl Projection {
         Self { record, active, guard: Seq::ZERO, as_of: Seq::ZERO, members, marks }
     }
 
+    /// Tells whether a user is a member here or has read.
+    pub(super) fn knows(&self, user: &UserId) -> bool {
+        self.members.contains_key(user) || self.marks.contains_key(user)
+    }
+
+    pub(super) fn forget(&mut self, user: &UserId) {
+        self.members.remove(user);
+        self.marks.remove(user);
+    }
+
     /// Raises a user's read mark, as far as there is something to read.
     pub(super) fn mark(&mut self, user: &UserId, read: Seq) {
         let mark = self.marks.entry(user.clone()).or_default();

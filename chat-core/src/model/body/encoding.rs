@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
 
-use super::{Body, Edit, MemberChange, Membership, Notice, RawBody, React, RoomChange, Text};
+use super::{Body, Edit, Erase, MemberChange, Membership, Notice, RawBody, React, RoomChange, Text};
 use crate::model::{Role, RoomId, RoomSpec, Seq, UserId};
 
 /// All fields any kind has, in the order they are written. One flat struct instead of a tagged enum: it is read
@@ -20,6 +20,8 @@ struct Flat<'a> {
     text: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    targets: Option<Cow<'a, [Seq]>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reply_to: Option<Seq>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +63,7 @@ impl Body {
             return Err(not_a_body);
         }
         let kind = kind_of(json).ok_or(not_a_body)?;
-        let known = ["text", "edit", "delete", "react", "member", "room", "inbox"].contains(&&*kind);
+        let known = ["text", "edit", "delete", "react", "erase", "member", "room", "inbox"].contains(&&*kind);
         if !known && !kind.contains('.') {
             return Ok(Self::Unknown(RawBody(json.to_owned())));
         }
@@ -83,6 +85,10 @@ impl Body {
                 flat.target = Some(react.target);
                 flat.emoji = Some(Cow::Borrowed(react.emoji.as_str()));
                 flat.on = Some(react.on);
+            }
+            Self::Erase(erase) => {
+                flat.targets = Some(Cow::Borrowed(&erase.targets));
+                flat.user = Some(erase.user.clone());
             }
             Self::Member(member) => {
                 flat.user = Some(member.user.clone());
@@ -152,6 +158,10 @@ impl Flat<'_> {
                 target: self.target.ok_or("a reaction needs `target`")?,
                 emoji: self.emoji.ok_or("a reaction needs `emoji`")?.into_owned(),
                 on: self.on.unwrap_or(true),
+            }),
+            "erase" => Body::Erase(Erase {
+                user: self.user.ok_or("an erasure needs `user`")?,
+                targets: self.targets.ok_or("an erasure needs `targets`")?.into_owned(),
             }),
             "member" => Body::Member(MemberChange {
                 user: self.user.ok_or("a member change needs `user`")?,

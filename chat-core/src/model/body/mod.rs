@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-pub use self::parts::{Edit, MemberChange, Membership, Notice, RawBody, React, RoomChange, Text};
-use super::Seq;
+pub use self::parts::{Edit, Erase, MemberChange, Membership, Notice, RawBody, React, RoomChange, Text};
+use super::{Seq, UserId};
 
 /// Is the content of one entry.
 ///
@@ -35,6 +35,8 @@ pub enum Body {
     Delete(Seq),
     /// `react`: a reaction to an earlier message, set or taken back.
     React(React),
+    /// `erase`: a person is forgotten here; only the [host](crate::people) writes it.
+    Erase(Erase),
     /// `member`: someone joined, left or got another role.
     Member(MemberChange),
     /// `room`: the room was created or changed.
@@ -62,6 +64,7 @@ impl Body {
             Self::Edit(_) => "edit".into(),
             Self::Delete(_) => "delete".into(),
             Self::React(_) => "react".into(),
+            Self::Erase(_) => "erase".into(),
             Self::Member(_) => "member".into(),
             Self::Room(_) => "room".into(),
             Self::Inbox(_) => "inbox".into(),
@@ -94,13 +97,39 @@ impl Body {
         }
     }
 
-    /// Returns the earlier position this body changes.
+    /// Returns the earlier position this body changes, if it is about one message.
     pub fn target(&self) -> Option<Seq> {
+        if let Self::Erase(_) = self { None } else { self.targets().first().copied() }
+    }
+
+    /// Returns the earlier positions this body changes.
+    pub fn targets(&self) -> &[Seq] {
         match self {
-            Self::Edit(edit) => Some(edit.target),
-            Self::Delete(target) => Some(*target),
-            Self::React(react) => Some(react.target),
-            _ => None,
+            Self::Edit(edit) => std::slice::from_ref(&edit.target),
+            Self::Delete(target) => std::slice::from_ref(target),
+            Self::React(react) => std::slice::from_ref(&react.target),
+            Self::Erase(erase) => &erase.targets,
+            _ => &[],
+        }
+    }
+
+    /// Tells whether this says something about `user`, beside who wrote it: as a member, or one of the first.
+    pub fn names(&self, user: &UserId) -> bool {
+        match self {
+            Self::Member(change) => change.user == *user,
+            Self::Room(RoomChange::Created(spec)) => spec.members.contains(user),
+            _ => false,
+        }
+    }
+
+    /// Puts another user in the place of one, wherever the body [names](Self::names) them.
+    pub fn rename(&mut self, user: &UserId, other: &UserId) {
+        match self {
+            Self::Member(change) if change.user == *user => change.user = other.clone(),
+            Self::Room(RoomChange::Created(spec)) => {
+                spec.members.iter_mut().filter(|member| *member == user).for_each(|member| *member = other.clone());
+            }
+            _ => {}
         }
     }
 

@@ -52,6 +52,18 @@ pub struct React {
     pub on: bool,
 }
 
+/// Blanks what one person wrote in a room, because the person is [erased](crate::people).
+///
+/// It does not say who it was: what they wrote is named by its positions. Several of these may follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erase {
+    /// The anonymous stand-in, which is from now on the author of what the person wrote.
+    pub user: UserId,
+    /// Where they wrote or are named, in order: messages are blanked, with all their edits; other entries are only
+    /// somebody else's from now on.
+    pub targets: Vec<Seq>,
+}
+
 /// Changes who is a member.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberChange {

@@ -25,6 +25,10 @@ fn every_kind_keeps_its_stored_encoding() {
             r#"{"kind":"react","target":2,"emoji":"👍","on":true}"#,
         ),
         (
+            Body::Erase(Erase { user: UserId::stand_in([10; 8]), targets: vec![seq(2), seq(5)] }),
+            r#"{"kind":"erase","targets":[2,5],"user":"erased:0a0a0a0a0a0a0a0a"}"#,
+        ),
+        (
             Body::Member(MemberChange { user: user.clone(), change: Membership::Role(Role::Moderator) }),
             r#"{"kind":"member","change":"role","user":"bob","role":"moderator"}"#,
         ),

@@ -319,6 +319,6 @@ async fn slow_body(case: &mut Case) -> String {
         }
     }
     let took = began.elapsed().as_secs_f32();
-    let when = if (9.0..15.0).contains(&took) { "10".into() } else { took.to_string() };
+    let when = if (9.0..50.0).contains(&took) { "10".into() } else { took.to_string() };
     format!("{} after {when} s", Reply::read(&mut raw).await.summary())
 }

@@ -1,37 +1,48 @@
 //! The outbox in every order that a scheduler finds.
 //!
 //! Those who push, the connection's task and a client that reads now and then run as tasks of shuttle. Each of them lets
-//! others go on between its calls; the outbox does where it holds no lock: when it gives up an old waker, and before it
-//! wakes; between registering a waker and looking nobody comes in, so that order is not tried.
+//! others go on between its calls; the outbox does where it holds no lock: before it registers a waker, when it gives up
+//! an old one, and before it wakes.
 //! `SCHEDULES=100000` tries more orders than the 4,000 of each case here.
 #![allow(clippy::unwrap_used)]
 
 mod socket;
+mod waker;
 mod world;
 
 use chat_core::{Class, Close, CloseCode, Outbox};
 use shuttle::future::yield_now;
 
-pub(crate) use self::socket::Socket;
-use self::world::{explore, join};
+use self::world::{World, explore, join};
+pub(crate) use self::{socket::Socket, waker::AtomicWaker};
 use crate::framing;
 
 #[test]
 fn frames_of_many_tasks_leave_whole_and_in_order() {
-    explore(|world| async move {
-        let connection = world.serves();
-        let reader = world.reads();
-        let answers = world.pushes(Class::Answer, b'a', 3);
-        let entries = [world.pushes(Class::Entry, b'e', 3), world.pushes(Class::Entry, b'f', 3)];
-        for _ in 0..2 {
-            world.outbox.control(framing::PING);
-            yield_now().await;
-        }
-        join(entries.into_iter().chain([answers])).await;
-        world.outbox.close(Close::new(CloseCode::Normal));
-        join([connection, reader]).await;
-        world.check_all_taken_left(&framing::closing(&Close::new(CloseCode::Normal)));
-    });
+    explore(many_tasks_push);
+}
+
+/// The case has teeth: it finds the connection's task asleep over bytes that it did not see, while the client waits
+/// for them for ever.
+#[test]
+#[should_panic(expected = "exceeded max_steps")]
+fn a_task_that_looks_before_it_registers_is_found_asleep() {
+    explore(|world| many_tasks_push(world.looking_first()));
+}
+
+async fn many_tasks_push(world: World) {
+    let connection = world.serves();
+    let reader = world.reads();
+    let answers = world.pushes(Class::Answer, b'a', 3);
+    let entries = [world.pushes(Class::Entry, b'e', 3), world.pushes(Class::Entry, b'f', 3)];
+    for _ in 0..2 {
+        world.outbox.control(framing::PING);
+        yield_now().await;
+    }
+    join(entries.into_iter().chain([answers])).await;
+    world.outbox.close(Close::new(CloseCode::Normal));
+    join([connection, reader]).await;
+    world.check_all_taken_left(&framing::closing(&Close::new(CloseCode::Normal)));
 }
 
 #[test]

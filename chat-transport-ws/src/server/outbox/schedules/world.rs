@@ -18,7 +18,7 @@ use shuttle::{
 
 use super::{
     super::{BURST, Event, Phase, SocketOutbox},
-    Socket,
+    Socket, waker,
 };
 use crate::{
     framing,
@@ -43,6 +43,7 @@ fn run<F: Future<Output = ()> + 'static>(
     case: fn(World) -> F,
 ) {
     Runner::new(scheduler, Config::new()).run(move || {
+        waker::begin_schedule();
         // Only its clock is used: it stands still until a task turns it.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let _inside = runtime.enter();
@@ -61,6 +62,7 @@ pub(super) struct World {
     pub(super) outbox: Arc<SocketOutbox>,
     pub(super) socket: Socket,
     notes: Arc<Mutex<Notes>>,
+    looks_first: bool,
 }
 
 /// Is what the tasks have seen.
@@ -81,7 +83,13 @@ impl World {
     fn new(io: fn(Socket) -> Io) -> Self {
         let socket = Socket::default();
         let outbox = Arc::new(SocketOutbox::new(io(socket.clone()), BUDGET, Arc::new(Metrics::new())));
-        Self { outbox, socket, notes: Arc::default() }
+        Self { outbox, socket, notes: Arc::default(), looks_first: false }
+    }
+
+    /// Has the outbox's steps in the wrong order.
+    pub(super) fn looking_first(mut self) -> Self {
+        self.looks_first = true;
+        self
     }
 
     /// Does what the connection's task does, up to its last words.
@@ -112,7 +120,18 @@ impl World {
     /// Polls with a waker that is a point where others may go on.
     fn poll_event(&self, cx: &Context<'_>) -> Poll<Event> {
         let waker = Arc::new(StepWaker { outbox: Arc::downgrade(&self.outbox), task: cx.waker().clone() });
-        self.outbox.poll_event(&mut Context::from_waker(&Waker::from(waker)))
+        let waker = Waker::from(waker);
+        let mut cx = Context::from_waker(&waker);
+        if !self.looks_first {
+            return self.outbox.poll_event(&mut cx);
+        }
+        let event = self.outbox.look(&mut cx);
+        if event.is_pending() {
+            self.outbox.task.register(&waker);
+        } else {
+            std::mem::forget(waker); // giving it up would be a step, between the event and what is done about it
+        }
+        event
     }
 
     fn unpark(&self) {
@@ -268,7 +287,7 @@ impl StepWaker {
         // Under the lock nobody else could go on: all tasks share one thread.
         let can_go_on = self.outbox.upgrade().is_some_and(|outbox| !outbox.state.is_locked());
         if can_go_on && !std::thread::panicking() {
-            shuttle::thread::yield_now();
+            waker::let_others_go_on();
         }
     }
 }
