@@ -7,9 +7,10 @@ use chat_core::{
 
 use crate::{
     append::{append, trim},
-    connection::{Connection, Db},
+    connection::Db,
     people::{forget, forget_in},
     project::{mark, project},
+    steps::Steps,
 };
 
 /// Is what a store is asked to write.
@@ -32,10 +33,7 @@ impl Work {
     }
 
     /// Does several works, all appends together.
-    pub(crate) async fn carry_out<C: Connection>(
-        works: &[Self],
-        db: &mut Db<'_, C>,
-    ) -> Result<Vec<Answer>, StoreError> {
+    pub(crate) async fn carry_out<C: Steps>(works: &[Self], db: &mut Db<'_, C>) -> Result<Vec<Answer>, StoreError> {
         let batches: Vec<_> = works.iter().filter_map(Self::batch).collect();
         let mut appended = append(db, &batches).await?.into_iter();
         let mut answers = Vec::with_capacity(works.len());

@@ -71,7 +71,8 @@ async fn at_once(url: &str, ours: &Ours, each: Duration, server: Option<&Process
     let lanes: Vec<_> = (0..LANES).map(|lane| RefCell::new(Rooms::of(lane))).collect();
     let raws = join_all((0..LANES).map(|lane| async move { RefCell::new((Raw::connect(url).await, Rooms::of(lane))) }));
     let raws = raws.await;
-    let one = async || drop(join_all(lanes.iter().map(async |lane| ours.append(&mut lane.borrow_mut(), 100).await)).await);
+    let one =
+        async || drop(join_all(lanes.iter().map(async |lane| ours.append(&mut lane.borrow_mut(), 100).await)).await);
     let other = async || {
         join_all(raws.iter().map(async |lane| {
             let (raw, rooms) = &mut *lane.borrow_mut();
