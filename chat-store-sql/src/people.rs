@@ -30,7 +30,7 @@ const ROOMS_OF: &str = r#"
         WHEN EXISTS (SELECT 1 FROM {p}entries AS e WHERE e.room = page.num AND e.author = u.num) THEN page.num
         WHEN EXISTS (SELECT 1 FROM {p}members AS m WHERE m.room = page.num AND m."user" = u.num) THEN page.num
         WHEN EXISTS (SELECT 1 FROM {p}marks AS k WHERE k.room = page.num AND k."user" = u.num) THEN page.num
-        WHEN EXISTS (SELECT 1 FROM {p}entries{by_others} AS n
+        WHEN EXISTS (SELECT 1 FROM {p}entries AS n{by_others}
                      WHERE n.room = page.num AND n.message = 0 AND instr(n.body, ?3) > 0) THEN page.num
         ELSE 0 END
     FROM page LEFT JOIN {p}users AS u ON u.id = ?1

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row};
 
 use super::open;
 use crate::{Dialect, SqlConfig, SqlStore, connection::Connection, plans, prefix::Prefix, read};
@@ -39,9 +39,11 @@ fn of_the_procedure() -> Vec<String> {
 async fn plan(connection: &mut PgConnection, statement: &str) -> Vec<String> {
     let count = (1..20).filter(|n| statement.contains(&format!("${n}"))).count();
     let given = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
-    connection.command(format!("DEALLOCATE ALL; PREPARE asked AS {statement}")).await.unwrap();
+    connection.command(format!("PREPARE asked AS {statement}")).await.unwrap();
     let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE asked{given}"));
-    sqlx::query_scalar(explain).fetch_all(connection).await.unwrap()
+    let plan = sqlx::raw_sql(explain).fetch_all(&mut *connection).await.unwrap();
+    connection.command("DEALLOCATE asked".to_owned()).await.unwrap();
+    plan.iter().map(|line| line.get(0)).collect()
 }
 
 #[tokio::test]
