@@ -30,7 +30,7 @@ enum Asked {
     /// Starts a server, lets clients talk, breaks it, heals it, and judges what the clients saw
     Run {
         #[command(flatten)]
-        plan: Plan,
+        plan: Box<Plan>,
         /// Keeps the history, the database and the log in this empty folder; otherwise only if a promise is broken
         #[arg(long)]
         keep: Option<PathBuf>,
@@ -40,7 +40,7 @@ enum Asked {
 fn main() -> ExitCode {
     let done = match Asked::parse() {
         Asked::History { files } => files.iter().try_fold(true, |clean, file| Ok(judge(file)?.0 && clean)),
-        Asked::Run { plan, keep } => start(plan, keep),
+        Asked::Run { plan, keep } => run::equip(&plan).and_then(|()| start(plan, keep)),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -76,7 +76,7 @@ fn judge(file: &Path) -> Result<(bool, Figures), Failure> {
 }
 
 #[tokio::main]
-async fn start(mut plan: Plan, keep: Option<PathBuf>) -> Result<bool, Failure> {
+async fn start(mut plan: Box<Plan>, keep: Option<PathBuf>) -> Result<bool, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seed = *plan.seed.get_or_insert(now.as_secs());
     let rounds = if plan.scenario == Scenario::Slow { 1 } else { plan.rounds };

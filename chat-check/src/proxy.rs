@@ -16,7 +16,10 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -63,9 +66,10 @@ pub trait Watch: Send {
 /// Makes a [`Watch`] for each connection.
 pub type Watcher = Arc<dyn Fn() -> Box<dyn Watch> + Send + Sync>;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct State {
-    target: SocketAddr,
+    /// Never empty. Connections take them in turn.
+    targets: Arc<[SocketAddr]>,
     /// How much of what a server says the kernel takes before anybody reads it; without one, what it likes.
     receive_buffer: Option<u32>,
     refuses: bool,
@@ -82,6 +86,8 @@ struct State {
 pub struct Proxy {
     address: SocketAddr,
     state: Arc<watch::Sender<State>>,
+    /// Counts connections: whose turn it is.
+    turn: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -101,10 +107,11 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (receive_buffer, asked, answers) = Default::default();
-        let state = State { target, receive_buffer, refuses: false, asked, answers, era: 0, reset_era: 0, half_era: 0 };
+        let (targets, refuses, turn) = ([target].into(), false, Arc::<AtomicUsize>::default());
+        let state = State { targets, receive_buffer, refuses, asked, answers, era: 0, reset_era: 0, half_era: 0 };
         let state = watch::Sender::new(state);
-        tokio::spawn(listen(listener, state.subscribe(), watcher));
-        Ok(Self { address, state: Arc::new(state) })
+        tokio::spawn(listen(listener, state.subscribe(), turn.clone(), watcher));
+        Ok(Self { address, state: Arc::new(state), turn })
     }
 
     /// Returns where clients connect.
@@ -114,7 +121,22 @@ impl Proxy {
 
     /// Leads new connections to another server.
     pub fn lead_to(&self, target: SocketAddr) {
-        self.state.send_modify(|state| state.target = target);
+        self.lead_to_each([target], 0);
+    }
+
+    /// Leads new connections to several servers in turn, whether or not they are there. The next connection goes to
+    /// the one that comes `first` if they are counted round and round. Without a server nothing changes.
+    pub fn lead_to_each(&self, targets: impl Into<Arc<[SocketAddr]>>, first: usize) {
+        let targets = targets.into();
+        if !targets.is_empty() {
+            self.turn.store(first, Relaxed);
+            self.state.send_modify(|state| state.targets = targets);
+        }
+    }
+
+    /// Leads new connections to the same servers at other addresses.
+    pub fn moved(&self, targets: impl Into<Arc<[SocketAddr]>>) {
+        self.lead_to_each(targets, self.turn.load(Relaxed));
     }
 
     /// Gives new connections to the server so small a receive buffer, in bytes.
@@ -168,12 +190,12 @@ impl Watch for Blind {
     fn hung_up(&mut self) {}
 }
 
-async fn listen(listener: TcpListener, mut state: watch::Receiver<State>, watcher: Watcher) {
+async fn listen(listener: TcpListener, mut state: watch::Receiver<State>, turn: Arc<AtomicUsize>, watcher: Watcher) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((client, _)) = accepted && !state.borrow().refuses {
-                    tokio::spawn(carry(client, state.clone(), watcher.clone()));
+                    tokio::spawn(carry(client, state.clone(), turn.fetch_add(1, Relaxed), watcher.clone()));
                 }
             }
             changed = state.changed() => if changed.is_err() { return },
@@ -181,17 +203,18 @@ async fn listen(listener: TcpListener, mut state: watch::Receiver<State>, watche
     }
 }
 
-async fn connect(state: &State) -> io::Result<TcpStream> {
-    let socket = if state.target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+async fn connect(state: &State, turn: usize) -> io::Result<TcpStream> {
+    let target = state.targets[turn % state.targets.len()];
+    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(bytes) = state.receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
     }
-    socket.connect(state.target).await
+    socket.connect(target).await
 }
 
-async fn carry(mut client: TcpStream, mut state: watch::Receiver<State>, watcher: Watcher) {
-    let begin = *state.borrow();
-    let Ok(mut server) = connect(&begin).await else { return };
+async fn carry(mut client: TcpStream, mut state: watch::Receiver<State>, turn: usize, watcher: Watcher) {
+    let begin = state.borrow().clone();
+    let Ok(mut server) = connect(&begin, turn).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let watch = Mutex::new(watcher());
     {

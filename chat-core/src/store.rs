@@ -22,6 +22,7 @@
 
 mod judge;
 mod people;
+mod restore;
 
 use std::{fmt, sync::Arc};
 
@@ -34,6 +35,7 @@ use crate::{
 
 pub use judge::{Known, Standing};
 pub use people::{PeopleStore, Personal};
+pub use restore::{Kept, LogState, Part, Restore, copy_log};
 
 /// Is what went wrong in a store.
 pub type StoreError = Error<StoreErrorKind>;

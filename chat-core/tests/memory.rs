@@ -19,6 +19,7 @@ const LEASE: Duration = Duration::from_millis(300);
 chat_core::store_conformance!(memory_store, || async { MemoryStore::new() });
 
 chat_core::people_conformance!(memory_people, || async { MemoryStore::new() });
+chat_core::restore_conformance!(memory_restore, || async { MemoryStore::new() });
 
 chat_core::broker_conformance!(memory_broker, || async { BrokerUnderTest::new(Arc::new(MemoryBroker::new())) });
 

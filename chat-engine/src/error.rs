@@ -1,6 +1,6 @@
 //! Why a chat could not be opened: for the person who starts it.
 
-use chat_core::{BuildError, StoreError};
+use chat_core::{BuildError, StoreError, broker::BrokerError, presence::PresenceError};
 
 use crate::open::Part;
 
@@ -45,6 +45,22 @@ pub enum OpenError {
     NoSql {
         /// The scheme given.
         scheme: String,
+    },
+    /// The broker could not be opened.
+    #[error("the broker at {url} cannot be opened")]
+    Broker {
+        /// The URL, without user, password and parameters.
+        url: String,
+        /// Why not.
+        source: BrokerError,
+    },
+    /// The presence store could not be opened.
+    #[error("the presence store at {url} cannot be opened")]
+    Presence {
+        /// The URL, without user, password and parameters.
+        url: String,
+        /// Why not.
+        source: PresenceError,
     },
     /// A command is carried out over a queue, and there is none.
     #[error("the command `{command}` needs a queue: ChatBuilder::queue")]

@@ -37,6 +37,7 @@
 //! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
 //! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
 //! | `mongodb` | no | stores at `mongodb://host/database?namespace=chat_`; brings rustls with ring |
+//! | `redis` | no | brokers and presence at `redis://:password@host?namespace=chat`, or `redis+cluster://:password@host1,host2` |
 //! | `tls` | no | TLS to those servers, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.

@@ -1,13 +1,18 @@
 //! Opens stores, brokers, presence and queues by URL: one arm per adapter, here and nowhere else.
 
+mod broker;
+mod presence;
+mod queue;
+
 use std::{fmt, sync::Arc};
 
-use chat_core::{
-    Broker, Presence, Store, WorkQueue,
-    memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
-};
+use chat_core::{Store, memory::MemoryStore};
 
 use crate::{error::OpenError, url::Url};
+
+pub(crate) use broker::broker;
+pub(crate) use presence::presence;
+pub(crate) use queue::queue;
 
 /// Is what an engine is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +40,14 @@ impl Part {
                 ("mariadb", Some("mysql")),
                 ("mongodb", Some("mongodb")),
             ],
-            Self::Broker | Self::Presence | Self::Queue => &[("memory", None)],
+            Self::Broker | Self::Presence => &[
+                ("memory", None),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
+            Self::Queue => &[("memory", None)],
         }
     }
 }
@@ -90,27 +102,5 @@ async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),
-    }
-}
-
-// Opening any of these may need the network one day, so that all are async alike.
-pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
-    match url.scheme(Part::Broker)? {
-        "memory" => Ok(Arc::new(MemoryBroker::new())),
-        scheme => Err(OpenError::unknown(Part::Broker, scheme)),
-    }
-}
-
-pub(crate) async fn presence(url: &Url) -> Result<Arc<dyn Presence>, OpenError> {
-    match url.scheme(Part::Presence)? {
-        "memory" => Ok(Arc::new(MemoryPresence::new())),
-        scheme => Err(OpenError::unknown(Part::Presence, scheme)),
-    }
-}
-
-pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
-    match url.scheme(Part::Queue)? {
-        "memory" => Ok(Arc::new(MemoryQueue::new())),
-        scheme => Err(OpenError::unknown(Part::Queue, scheme)),
     }
 }

@@ -15,7 +15,13 @@ impl Url {
 
     /// Returns all of it, for the adapter that opens it.
     #[cfg_attr(
-        not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb")),
+        not(any(
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "mysql",
+            feature = "mongodb",
+            feature = "redis"
+        )),
         allow(dead_code)
     )] // memory needs nothing but the scheme
     pub(crate) fn as_str(&self) -> &str {
@@ -66,6 +72,7 @@ mod tests {
             ("postgres://chat:s3/cr@e?t#@db.example/chat", "postgres://***@db.example/chat"),
             ("postgres://db.example/chat?password=s3cret", "postgres://db.example/chat"),
             ("redis://:s3cret@localhost", "redis://***@localhost"),
+            ("redis+cluster://:s3cret@r1,r2:7000?namespace=a", "redis+cluster://***@r1,r2:7000"),
             ("sqlite:chat.db", "sqlite:chat.db"),
             ("sqlite:///var/lib/chat.db?mode=rwc", "sqlite:///var/lib/chat.db"),
             ("memory:", "memory:"),

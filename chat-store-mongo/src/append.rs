@@ -129,7 +129,7 @@ impl Database {
             }
             // Erased a moment ago, by somebody else: meet them again.
             let Some(author) = numbers.get(&new.author) else { return Ok(None) };
-            rows.push(EntryRow::new(room, *seq, guard, *author, new));
+            rows.push(EntryRow::new(&new.at(room, *seq), Some(new.hash), guard, *author));
         }
         let head = fresh.last().map_or(Seq::ZERO, |(_, seq)| *seq);
         if !self.raise(room, head).await? || !attempt("insert entries", self.entries.insert_many(rows)).await? {

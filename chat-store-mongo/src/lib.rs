@@ -34,7 +34,8 @@
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read;
+//! `log.rs` and `rooms.rs` are the two ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `restore.rs` moves
+//! whole logs;
 //! `row.rs` says what documents look like, `people.rs` keeps display names, and `database.rs` holds collections and indexes.
 
 mod append;
@@ -46,6 +47,7 @@ mod log;
 mod people;
 mod project;
 mod read;
+mod restore;
 mod rooms;
 mod row;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chat_core::{
     Body, Entry, EntryId, Key, Member, Role, RoomId, Seq, StoreError, StoreErrorKind, Timestamp, UserId,
-    model::{BodyHash, Folded, NewEntry, Person, RoomRecord},
-    store::Known,
+    model::{BodyHash, Folded, Person, RoomRecord},
+    store::{Kept, Known, LogState},
 };
 use mongodb::bson::{Binary, oid::ObjectId, spec::BinarySubtype};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -49,24 +49,44 @@ pub(crate) struct Shown {
 }
 
 impl EntryRow {
-    pub(crate) fn new(room: RoomId, seq: Seq, guard: Seq, author: ObjectId, new: &NewEntry) -> Self {
-        let edits = if let Body::Edit(edit) = &new.body { Some(edit.target.to_stored()) } else { None };
+    pub(crate) fn new(entry: &Entry, hash: Option<BodyHash>, guard: Seq, author: ObjectId) -> Self {
+        let edits = if let Body::Edit(edit) = &entry.body { Some(edit.target.to_stored()) } else { None };
         Self {
-            room: binary(room.as_bytes()),
-            seq: seq.to_stored(),
-            id: binary(new.id.as_bytes()),
-            key: binary(new.key.as_bytes()),
+            room: binary(entry.room.as_bytes()),
+            seq: entry.seq.to_stored(),
+            id: binary(entry.id.as_bytes()),
+            key: binary(entry.key.as_bytes()),
             author,
-            hash: Some(binary(&new.hash.0)),
-            message: new.body.is_message(),
+            hash: hash.map(|hash| binary(&hash.0)),
+            message: entry.body.is_message(),
             edits,
             guard: guard.to_stored(),
-            body: new.body.encode(),
+            body: entry.body.encode(),
             shown: None,
             folded: 0,
-            at: new.at.0,
-            sent_at: new.sent_at.0,
+            at: entry.at.0,
+            sent_at: entry.sent_at.0,
         }
+    }
+
+    /// Makes the row of an entry that stood in another store, in a log that stands like this.
+    pub(crate) fn restored(kept: &Kept, state: &LogState, author: ObjectId) -> Result<Self, StoreError> {
+        let Kept { entry, hash, shown } = kept;
+        // The guard matters in the last entry, and there it is exact.
+        let mut row = Self::new(entry, *hash, state.guard.min(entry.seq), author);
+        if let Some((body, folded)) = shown.clone() {
+            row.shown = Some(text(&Shown { body, folded })?);
+            row.folded = state.head.to_stored();
+        }
+        Ok(row)
+    }
+
+    /// Makes all that is kept of the entry.
+    pub(crate) fn into_kept(mut self, room: RoomId, author: Person) -> Result<Kept, StoreError> {
+        let shown: Option<Shown> = self.shown.take().map(|shown| json(&shown)).transpose()?;
+        let shown = shown.map(|Shown { body, folded }| (body, folded));
+        let hash = self.hash.as_ref().map(|hash| bytes(hash).map(BodyHash)).transpose()?;
+        Ok(Kept { entry: self.into_raw(room, author)?, hash, shown })
     }
 
     /// Makes the entry as it was written.
@@ -168,6 +188,14 @@ impl RoomRow {
         Seq::from_stored(self.guard)
     }
 
+    /// Returns how the log stands that ends at `head`; `None` while the projection has not seen the creation.
+    pub(crate) fn state(&self, head: Seq) -> Result<Option<LogState>, StoreError> {
+        let Some(room) = self.record()? else { return Ok(None) };
+        let (guard, first, trimmed_ms) = (self.guard(), self.first(), self.trimmed_ms);
+        let active = Timestamp(self.active.unwrap_or(room.created.0));
+        Ok(Some(LogState { room, head, guard, first, trimmed_ms, active }))
+    }
+
     pub(crate) fn record(&self) -> Result<Option<RoomRecord>, StoreError> {
         self.record.as_deref().map(json).transpose()
     }
@@ -183,6 +211,12 @@ pub(crate) struct MemberRow {
     /// The position of the last entry that changed this.
     pub(crate) seq: i64,
     pub(crate) gone: bool,
+}
+
+impl MarkRow {
+    pub(crate) fn into_mark(self) -> Result<(UserId, Seq), StoreError> {
+        Ok((user(self.user)?, Seq::from_stored(self.read)))
+    }
 }
 
 impl MemberRow {

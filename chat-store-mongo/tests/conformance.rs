@@ -14,3 +14,9 @@ chat_core::store_conformance!(
     mongodb,
     async || Place::make().with_store().await
 );
+
+chat_core::restore_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    restore_mongodb,
+    async || Place::make().with_store().await
+);

@@ -32,7 +32,8 @@ pub(crate) async fn append<C: Steps>(db: &mut Db<'_, C>, calls: &[&Vec<Append>])
     let answers = calls.iter().map(|batch| batch.iter().map(|share| logs.judge(share)).collect()).collect();
     if !logs.entries.is_empty() {
         project::prepare(db, &logs.entries, &logs.names).await?;
-        C::insert(db, &logs).await?;
+        let rows: Vec<_> = logs.entries.iter().zip(logs.hashes.iter().copied().map(Some)).collect();
+        C::insert(db, &rows, &logs.numbers).await?;
         project::apply(db, &logs.entries, &logs.numbers).await?;
     }
     Ok(answers)

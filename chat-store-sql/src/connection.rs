@@ -8,7 +8,7 @@ use sqlx::Error;
 use crate::{
     error::during,
     prefix::Prefix,
-    row::{EntryRow, HeadRow, KnownRow, MemberRow, RoomRow, SummaryRow},
+    row::{EntryRow, HeadRow, KeptRow, KnownRow, MarkRow, MemberRow, RoomRow, StateRow, SummaryRow},
     statements::Statements,
 };
 
@@ -30,9 +30,12 @@ pub(crate) use args;
 pub(crate) trait Connection:
     Fetch<EntryRow>
     + Fetch<HeadRow>
+    + Fetch<KeptRow>
     + Fetch<KnownRow>
+    + Fetch<MarkRow>
     + Fetch<MemberRow>
     + Fetch<RoomRow>
+    + Fetch<StateRow>
     + Fetch<SummaryRow>
     + Fetch<(i64, i64)>
     + Fetch<(i64, String)>

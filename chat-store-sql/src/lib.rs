@@ -26,7 +26,8 @@
 //! # Inside
 //!
 //! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect. What a store does is written once
-//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `people.rs` finds and forgets people. A dialect has a folder of its own with
+//! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `people.rs` finds and forgets
+//! people, `restore.rs` moves whole logs. A dialect has a folder of its own with
 //! what is left: `sql.rs` (the statements it says in its own way), `open.rs` (connecting, settings, schema), and how it writes.
 //! SQLite has one writer (`sqlite/writer.rs`); servers lend connections that only come back in good order (`server.rs`,
 //! `pool.rs`), and PostgreSQL appends messages by a procedure (`postgres/append.rs`).
@@ -61,6 +62,7 @@ mod postgres;
 mod prefix;
 mod project;
 mod read;
+mod restore;
 mod rooms;
 mod row;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -75,7 +77,7 @@ mod work;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Personal, StoreError, StoreErrorKind};
+use chat_core::{Personal, StoreError, StoreErrorKind, store::Restore};
 
 pub use config::SqlConfig;
 pub use migrate::Dialect;
@@ -84,7 +86,12 @@ pub use migrate::Dialect;
 ///
 /// Dropping the last clone ends its tasks and connections; what was answered as stored is on the disk before.
 #[derive(Clone)]
-pub struct SqlStore(Arc<dyn Personal>);
+pub struct SqlStore(Arc<dyn Whole>);
+
+/// Is all that the store of a dialect does.
+trait Whole: Personal + Restore {}
+
+impl<T: Personal + Restore> Whole for T {}
 
 impl SqlStore {
     /// Opens the database at a URL with the default configuration.

@@ -27,12 +27,11 @@ const SET: &str = "UPDATE {p}rooms SET record = ?2 WHERE id = ?1";
 
 const MESSAGE: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, u.id AS name, e.body, e.shown, e.at, e.sent_at
-    FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.seq = ?2 AND e.message = 1
+    FROM {p}entries AS e
     CROSS JOIN {p}users AS u ON u.num = e.author
-    WHERE r.id = ?1"#;
+    WHERE e.room = (SELECT num FROM {p}rooms WHERE id = ?1) AND e.seq = ?2 AND e.message = 1"#;
 
-const FOLD: &str = "
+pub(crate) const FOLD: &str = "
     UPDATE {p}entries SET shown = ?3 WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq = ?2";
 
 pub(crate) const BLANK: &str = "
@@ -136,13 +135,20 @@ pub(crate) async fn mark<C: Connection>(
     Ok(())
 }
 
-async fn see<C: Connection>(db: &mut Db<'_, C>, people: &BTreeMap<UserId, Option<&str>>) -> Result<(), StoreError> {
+pub(crate) async fn see<C: Connection>(
+    db: &mut Db<'_, C>,
+    people: &BTreeMap<UserId, Option<&str>>,
+) -> Result<(), StoreError> {
     let people = array(people.iter().map(|(user, name)| (user, name.map(display_name))))?;
     db.execute("learn names", C::STATEMENTS.see, args![people]).await?;
     Ok(())
 }
 
-async fn create<C: Connection>(db: &mut Db<'_, C>, entry: &Entry, record: &RoomRecord) -> Result<(), StoreError> {
+pub(crate) async fn create<C: Connection>(
+    db: &mut Db<'_, C>,
+    entry: &Entry,
+    record: &RoomRecord,
+) -> Result<(), StoreError> {
     let (id, visibility) = (entry.id.as_bytes().to_vec(), word(record.visibility));
     let args = args![entry.room, id, entry.at.0, text(record)?, visibility];
     db.execute("create a room", C::STATEMENTS.create, args).await?;

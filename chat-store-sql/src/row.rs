@@ -8,6 +8,7 @@ use std::{borrow::Cow, sync::Arc};
 use chat_core::{
     Body, Entry, EntryId, Key, Member, Role, RoomId, RoomSummary, Seq, StoreError, StoreErrorKind, Timestamp, UserId,
     model::{BodyHash, Folded, Person, RoomRecord},
+    store::Kept,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
@@ -59,6 +60,35 @@ impl EntryRow {
             (entry.body, entry.folded) = (body, Some(folded));
         }
         Ok(entry)
+    }
+}
+
+/// Is a row of an entry with all that is kept of it.
+pub(crate) struct KeptRow {
+    entry: EntryRow,
+    hash: Option<Vec<u8>>,
+}
+
+impl KeptRow {
+    pub(crate) fn into_kept(mut self, room: RoomId) -> Result<Kept, StoreError> {
+        let shown: Option<Shown> = self.entry.shown.take().map(|shown| json(&shown)).transpose()?;
+        let shown = shown.map(|Shown { body, folded }| (body, folded));
+        Ok(Kept { entry: self.entry.into_raw(room)?, hash: hash(self.hash.as_deref())?, shown })
+    }
+}
+
+/// Is where a log stands: its room's record, head, guard, first position, highest time trimmed, last activity.
+pub(crate) type StateRow = (String, i64, i64, i64, Option<i64>, i64);
+
+/// Is a row of a list of read marks.
+pub(crate) struct MarkRow {
+    user: String,
+    read: i64,
+}
+
+impl MarkRow {
+    pub(crate) fn into_mark(self) -> Result<(UserId, Seq), StoreError> {
+        Ok((user(self.user)?, Seq::from_stored(self.read)))
     }
 }
 
@@ -203,6 +233,10 @@ from_row!(EntryRow, row => Self {
     at: row.try_get("at")?,
     sent_at: row.try_get("sent_at")?,
 });
+
+from_row!(KeptRow, row => Self { entry: EntryRow::from_row(row)?, hash: row.try_get("hash")? });
+
+from_row!(MarkRow, row => Self { user: row.try_get_unchecked("user_id")?, read: row.try_get("read")? });
 
 from_row!(RoomRow, row => Self {
     record: row.try_get("record")?,

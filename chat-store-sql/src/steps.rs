@@ -26,8 +26,12 @@ pub(crate) trait Steps: Connection + Sized {
         calls: &[&'a Vec<Append>],
     ) -> impl Future<Output = Result<Logs<'a>, StoreError>> + Send;
 
-    /// Inserts entries, whose rooms and authors exist.
-    fn insert(db: &mut Db<'_, Self>, logs: &Logs<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Inserts entries, whose rooms and authors exist, each with the hash of its body, if it still has one.
+    fn insert(
+        db: &mut Db<'_, Self>,
+        entries: &[(&Entry, Option<BodyHash>)],
+        numbers: &Numbers,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Moves rooms to their new heads.
     fn advance(
@@ -54,8 +58,12 @@ impl<C: ByJson> Steps for C {
         look(db, calls).await
     }
 
-    async fn insert(db: &mut Db<'_, Self>, logs: &Logs<'_>) -> Result<(), StoreError> {
-        insert(db, &logs.entries, &logs.hashes).await
+    async fn insert(
+        db: &mut Db<'_, Self>,
+        entries: &[(&Entry, Option<BodyHash>)],
+        _numbers: &Numbers,
+    ) -> Result<(), StoreError> {
+        insert(db, entries).await
     }
 
     /// Needs no numbers: rooms are found by their ids.
@@ -151,15 +159,15 @@ async fn look<'a, C: ByJson>(db: &mut Db<'_, C>, calls: &[&'a Vec<Append>]) -> R
     Ok(logs)
 }
 
-async fn insert<C: ByJson>(db: &mut Db<'_, C>, entries: &[Entry], hashes: &[BodyHash]) -> Result<(), StoreError> {
-    let rows = entries.iter().zip(hashes).map(|(entry, hash)| {
+async fn insert<C: ByJson>(db: &mut Db<'_, C>, entries: &[(&Entry, Option<BodyHash>)]) -> Result<(), StoreError> {
+    let rows = entries.iter().map(|(entry, hash)| {
         (
             hex(entry.room.as_bytes()),
             entry.seq,
             hex(entry.id.as_bytes()),
             hex(entry.key.as_bytes()),
             entry.author.as_str(),
-            hex(&hash.0),
+            hash.map(|hash| hex(&hash.0)),
             entry.body.is_message(),
             edits(entry),
             entry.body.encode(),

@@ -2,7 +2,7 @@
 
 use chat_core::{
     Entry, RoomId, Seq, StoreError, UserId,
-    store::{Append, Outcome},
+    store::{Append, Outcome, Part},
 };
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     connection::Db,
     people::{forget, forget_in},
     project::{mark, project},
+    restore::restore,
     steps::Steps,
 };
 
@@ -22,6 +23,7 @@ pub(crate) enum Work {
     Project(Vec<Entry>),
     ForgetIn(RoomId, UserId, UserId),
     Forget(UserId, UserId),
+    Restore(Part),
 }
 
 /// Is an outcome for each entry; empty for work other than appending.
@@ -46,6 +48,7 @@ impl Work {
                 Self::Project(entries) => project(db, entries).await?,
                 Self::ForgetIn(room, user, stand_in) => forget_in(db, *room, user, stand_in).await?,
                 Self::Forget(user, stand_in) => forget(db, user, stand_in).await?,
+                Self::Restore(part) => restore(db, part).await?,
             }
             answers.push(answer);
         }

@@ -57,3 +57,19 @@ chat_core::people_conformance!(
     people_of_mysql,
     async || Place::mysql().await.with_store().await
 );
+
+chat_core::restore_conformance!(restore_sqlite, async || SqlStore::open("sqlite::memory:").await.expect("a store"));
+
+#[cfg(feature = "postgres")]
+chat_core::restore_conformance!(
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    restore_postgres,
+    async || Place::postgres().await.with_store().await
+);
+
+#[cfg(feature = "mysql")]
+chat_core::restore_conformance!(
+    #[ignore = "needs MariaDB or MySQL: scripts/test"]
+    restore_mysql,
+    async || Place::mysql().await.with_store().await
+);

@@ -28,7 +28,8 @@ pub(super) struct User {
 /// Is where clients come in.
 #[derive(Clone, Debug)]
 pub(super) struct Entrance {
-    pub(super) server: SocketAddr,
+    /// All nodes: who is cut off from one goes on to the next.
+    pub(super) nodes: Arc<[SocketAddr]>,
     pub(super) recorder: Recorder,
     /// Drafts have at least so many characters.
     pub(super) text_min: usize,
@@ -42,18 +43,21 @@ const SLOW_BUFFER: u32 = 8 * 1024;
 const SLOW_PATIENCE: Duration = Duration::from_mins(5);
 
 impl Entrance {
-    /// Connects a client that receives `rooms`, or none if it only sends. What comes of other rooms, such as the
-    /// inbox, is passed over.
+    /// Connects a client that receives `rooms`, or none if it only sends, to the node of this number. What comes of
+    /// other rooms, such as the inbox, is passed over.
     pub(super) async fn connect(
         &self,
         c: String,
         user: &User,
+        node: usize,
         rooms: BTreeSet<RoomId>,
         chance: Chance,
     ) -> Result<Arc<Client>, Failure> {
         let c = Name::from(c);
         let tap = Tap::new(c.clone(), self.recorder.clone(), chance, rooms.iter().copied().map(name).collect());
-        let proxy = Proxy::watched(self.server, tap.watcher()).await?;
+        let first = self.nodes.first().ok_or("there is no node")?;
+        let proxy = Proxy::watched(*first, tap.watcher()).await?;
+        proxy.lead_to_each(self.nodes.clone(), node);
         let mut config = config(user);
         if self.is_slow {
             proxy.receive_buffer(SLOW_BUFFER);

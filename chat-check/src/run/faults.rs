@@ -2,43 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use tokio::time::sleep;
 
 use super::{
-    Failure,
-    chance::Chance,
-    client::Client,
-    recorder::Recorder,
-    rest::Rest,
-    server::{GRACE, Server},
+    Failure, chance::Chance, client::Client, cluster::Cluster, disk, plan::Scenario, postgres::Standbys,
+    recorder::Recorder, rest::Rest, server::GRACE, store::Store,
 };
 use crate::history::{Ended, Event};
 
-/// Is a way to break a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
-    /// kill -9 and start again.
-    Kill,
-    /// SIGSTOP, and SIGCONT after a while.
-    Pause,
-    /// SIGTERM, and start again.
-    Drain,
-    /// Connections are cut after the server has said `ack` and before the client hears it; some drafts are sent by
-    /// two clients at once.
-    Cut,
-    /// One client in ten stops reading, one in twenty reads at 64 kbit/s, and the others are compared with what they
-    /// had before. It is done once, and takes as long as it takes.
-    Slow,
-}
-
 /// In the scenario `cut`, one ack in so many does not arrive.
 const CUT_ONE_IN: u64 = 20;
-const SERVER: &str = "server";
+/// Who dies, freezes or fills up if it is the database server.
+const STORE: &str = "store";
+/// A standby that takes over was not told of so much.
+const LAG: Duration = Duration::from_secs(1);
 
 /// Is what is needed to break things.
 pub(super) struct Breaker<'a> {
-    pub(super) server: &'a mut Server,
+    pub(super) cluster: &'a mut Cluster,
+    pub(super) store: &'a Store,
+    pub(super) standbys: Option<Standbys>,
     pub(super) rest: &'a Rest,
     pub(super) clients: Vec<&'a Client>,
     pub(super) recorder: &'a Recorder,
@@ -48,56 +31,130 @@ pub(super) struct Breaker<'a> {
 }
 
 impl Breaker<'_> {
-    /// Breaks the server so many times; it is whole again after that. `done` is told each time.
+    /// Breaks something so many times; all is whole again after that. `done` is told each time.
     pub(super) async fn run(&mut self, scenario: Scenario, rounds: u32, done: impl Fn(u32)) -> Result<(), Failure> {
         if scenario == Scenario::Cut {
             self.clients.iter().for_each(|client| client.tap.cut_one_in(CUT_ONE_IN));
         }
         for round in 1..=rounds {
-            let part = self.chance.within(50..150);
-            sleep(self.every * u32::try_from(part)? / 100).await;
+            if let Some(standbys) = &mut self.standbys {
+                standbys.prepare(scenario).await?;
+            }
+            self.peace().await?;
             let start = self.recorder.now();
             match scenario {
                 Scenario::Kill => self.kill(start).await?,
                 Scenario::Pause => self.pause(start).await?,
                 Scenario::Drain => self.drain(start).await?,
+                Scenario::StoreKill => self.store_kill(start).await?,
+                Scenario::StorePause => self.store_pause(start).await?,
+                Scenario::StoreFull => self.store_full(start).await?,
+                Scenario::Failover => self.fail_over(start).await?,
+                Scenario::FailoverAsync => self.fail_over_late().await?,
+                Scenario::Restore => self.restore(start).await?,
                 Scenario::Cut | Scenario::Slow => {}
             }
             done(round);
         }
         self.clients.iter().for_each(|client| client.tap.cut_one_in(0));
+        self.cluster.until_ready(true).await
+    }
+
+    async fn peace(&mut self) -> Result<(), Failure> {
+        let part = self.chance.within(50..150);
+        sleep(self.every * u32::try_from(part)? / 100).await;
         Ok(())
     }
 
+    fn node(&mut self) -> Result<usize, Failure> {
+        Ok(self.chance.below(self.cluster.nodes.len() as u64).try_into()?)
+    }
+
     async fn kill(&mut self, start: u64) -> Result<(), Failure> {
-        self.server.kill()?;
-        self.restart().await?;
-        self.recorder.fault("kill", SERVER, start);
+        let node = self.node()?;
+        self.cluster.nodes[node].kill()?;
+        self.cluster.restart(node, self.rest, &self.clients).await?;
+        self.recorder.fault("kill", &self.cluster.nodes[node].name, start);
         Ok(())
     }
 
     async fn pause(&mut self, start: u64) -> Result<(), Failure> {
-        self.server.signal("STOP")?;
+        let node = self.node()?;
+        let node = &self.cluster.nodes[node];
+        node.signal("STOP")?;
         sleep(Duration::from_millis(self.chance.within(200..3_000))).await;
-        self.server.signal("CONT")?;
-        self.recorder.fault("pause", SERVER, start);
+        node.signal("CONT")?;
+        self.recorder.fault("pause", &node.name, start);
         Ok(())
     }
 
     async fn drain(&mut self, start: u64) -> Result<(), Failure> {
         let began = Instant::now();
-        self.server.signal("TERM")?;
-        let status = self.server.ended().await?;
+        let at = self.node()?;
+        let node = &mut self.cluster.nodes[at];
+        node.signal("TERM")?;
+        let status = node.ended().await?;
         let (took_ms, grace_ms) = (began.elapsed().as_millis().try_into()?, GRACE.as_millis().try_into()?);
-        self.recorder.fault("drain", SERVER, start);
-        self.recorder.add(Event::Exit(Ended { target: SERVER.into(), status: status.code(), took_ms, grace_ms }));
-        self.restart().await
+        let target = &*node.name;
+        self.recorder.fault("drain", target, start);
+        self.recorder.add(Event::Exit(Ended { target: target.into(), status: status.code(), took_ms, grace_ms }));
+        self.cluster.restart(at, self.rest, &self.clients).await
     }
 
-    async fn restart(&mut self) -> Result<(), Failure> {
-        self.server.restart().await?;
-        self.rest.lead_to(self.server.address);
-        self.clients.iter().for_each(|client| client.proxy.lead_to(self.server.address));
+    async fn store_kill(&mut self, start: u64) -> Result<(), Failure> {
+        let store = self.store.own()?;
+        store.kill().await?;
+        store.start()?;
+        self.recorder.fault("store-kill", STORE, start);
         Ok(())
+    }
+
+    async fn store_pause(&mut self, start: u64) -> Result<(), Failure> {
+        let store = self.store.own()?;
+        store.signal("STOP")?;
+        sleep(Duration::from_millis(self.chance.within(200..8_000))).await;
+        store.signal("CONT")?;
+        self.recorder.fault("store-pause", STORE, start);
+        Ok(())
+    }
+
+    /// Fills the disk, sees that the nodes say so, and makes room again. A server that has given up meanwhile is started
+    /// again, as whoever watches over it would.
+    async fn store_full(&mut self, start: u64) -> Result<(), Failure> {
+        let store = self.store.own()?;
+        let filled = disk::Filled::up(&store.home()?)?;
+        self.cluster.until_ready(false).await?;
+        sleep(disk::FULL_FOR).await;
+        drop(filled);
+        if !store.is_running() {
+            store.start()?;
+        }
+        self.recorder.fault("store-full", STORE, start);
+        self.cluster.until_ready(true).await
+    }
+
+    async fn fail_over(&mut self, start: u64) -> Result<(), Failure> {
+        self.standbys()?.take_over().await?;
+        self.recorder.fault("failover", STORE, start);
+        Ok(())
+    }
+
+    async fn fail_over_late(&mut self) -> Result<(), Failure> {
+        self.standbys()?.hold_back();
+        sleep(LAG).await;
+        let start = self.recorder.now();
+        self.standbys()?.take_over().await?;
+        self.recorder.fault("restore", STORE, start);
+        Ok(())
+    }
+
+    async fn restore(&mut self, start: u64) -> Result<(), Failure> {
+        self.standbys()?.put_back().await?;
+        self.recorder.fault("restore", STORE, start);
+        Ok(())
+    }
+
+    fn standbys(&mut self) -> Result<&mut Standbys, Failure> {
+        self.standbys.as_mut().ok_or_else(|| "there is no standby".into())
     }
 }

@@ -152,6 +152,10 @@ pub(super) async fn read_along(
         }
         let from = last.get(room);
         let Ok(page) = rest.read(token, *room, from).await else { continue };
+        if page.reset {
+            last.remove(room); // the log was put back
+            continue;
+        }
         let after = from.map_or(0, |entry| entry.seq.get());
         let rows = page.entries.iter().map(|entry| (entry.seq.get(), entry.id.to_string().into())).collect();
         recorder.add(Event::Read(Part { room: name(*room), after, rows }));

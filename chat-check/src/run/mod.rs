@@ -1,15 +1,17 @@
 //! Drives a server: starts it, lets clients talk, breaks it, heals it, and hands the history to the checker.
 //!
 //! ```text
-//!   this process                                                another process
-//!   publisher ─┐                              ┌─ kill, stop, freeze ─┐
-//!   receiver  ─┴─ client ─ proxy and tap ─────┴──── TCP ──────────── chat-server ── SQLite
+//!   this process                                                other processes
+//!   publisher ─┐                              ┌─ kill, stop, freeze ─┬────────────────┐
+//!   receiver  ─┴─ client ─ proxy and tap ─────┴──── TCP ──────────── chat-servers ── their store
 //!        └──── history ────┘                              REST: the log at the end
 //! ```
 //!
 //! | file | holds |
 //! |---|---|
-//! | `server` | the process that is broken |
+//! | `plan` | what is to be run |
+//! | `cluster`, `server` | the processes that are broken |
+//! | `store`, `postgres`, `disk` | the database server that is broken; who takes over; a disk that is full |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
 //! | `faults`, `slow` | what is broken; clients that do not read |
@@ -17,15 +19,20 @@
 
 mod chance;
 mod client;
+mod cluster;
+mod disk;
 mod faults;
 mod frames;
 mod load;
+mod plan;
+mod postgres;
 mod progress;
 mod recorder;
 mod rest;
 mod server;
 mod slow;
 mod stage;
+mod store;
 mod tap;
 
 use std::{
@@ -38,57 +45,22 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::faults::Scenario;
+pub use self::plan::{Plan, Scenario};
 use self::{
-    chance::Chance, client::Entrance, faults::Breaker, progress::Progress, recorder::Recorder, rest::Rest,
-    server::Server, slow::Slow, stage::Stage,
+    chance::Chance, client::Entrance, cluster::Cluster, faults::Breaker, postgres::Standbys, progress::Progress,
+    recorder::Recorder, rest::Rest, server::Launch, stage::Stage, store::Store,
 };
 
 /// Is why a run could not be done; broken promises are no failure of the run.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Says what to run. Each default is what two busy cores can do beside other work.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Plan {
-    /// What is broken
-    #[arg(value_enum)]
-    pub scenario: Scenario,
-    /// How many times; `slow` is done once
-    #[arg(long, default_value_t = 20)]
-    pub rounds: u32,
-    /// How long everything runs in peace before each time, on average, in ms
-    #[arg(long, default_value_t = 800)]
-    pub every: u64,
-    /// Drafts a second, all publishers together
-    #[arg(long, default_value_t = 100)]
-    pub rate: u32,
-    /// People, each with a client that sends and receives
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=200))]
-    pub users: u32,
-    /// Rooms, each with half of the people in it
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub rooms: u32,
-    /// More connections, which only sit there
-    #[arg(long, default_value_t = 0)]
-    pub idle: u32,
-    /// Decides what is broken when and who sends where
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// The server to be broken; by default the one beside this program
-    #[arg(long)]
-    pub server: Option<PathBuf>,
-    /// The run is given up after so many seconds
-    #[arg(long, default_value_t = 540)]
-    pub at_most: u64,
-}
-
-impl Plan {
-    /// Returns how many clients are slow.
-    fn slow(&self) -> Slow {
-        let is_slow = u32::from(self.scenario == Scenario::Slow);
-        let one_in = |count| is_slow as usize * (self.users as usize).div_ceil(count);
-        Slow { stalled: one_in(10), narrow: one_in(20) }
-    }
+/// Gives this process what a plan needs that a process can only be given when it begins. Returns at once, or begins the
+/// program again.
+///
+/// # Errors
+/// If it may not have that.
+pub fn equip(plan: &Plan) -> Result<(), Failure> {
+    if plan.scenario == Scenario::StoreFull { disk::own_mounts() } else { Ok(()) }
 }
 
 /// Runs the plan in `folder`. Returns the file with the history.
@@ -113,27 +85,50 @@ pub async fn run(plan: &Plan, folder: &Path) -> Result<PathBuf, Failure> {
 
 async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Failure> {
     let mut chance = Chance::of(plan.seed.unwrap_or_default());
-    let binary = plan.server.clone().map_or_else(beside_this_program, Ok)?;
-    let mut server = Server::start(binary, folder.to_owned()).await?;
-    let rest = Rest::at(server.address)?;
+    let store = Store::open(plan, folder)?;
+    if plan.scenario.breaks_store() {
+        store.own()?; // before anybody is troubled
+    }
+    let standbys =
+        if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
+    let launch = launch(plan, folder, &store, standbys.as_ref())?;
+    let mut cluster = Cluster::start(launch, plan.nodes).await?;
+    let rest = Rest::at(cluster.addresses())?;
     let text_min = if plan.scenario == Scenario::Slow { slow::TEXT } else { 0 };
-    let entrance = Entrance { server: server.address, recorder: recorder.clone(), text_min, is_slow: false };
-    let stage = Stage::set(plan, entrance, rest.clone(), &mut chance).await?;
+    let nodes = cluster.addresses();
+    let entrance = Entrance { nodes, recorder: recorder.clone(), text_min, is_slow: false };
+    let stage = Stage::set(plan, &suffix(plan, &store), entrance, rest.clone(), &mut chance).await?;
     let crowd = stage.perform(plan, &mut chance).await?;
     if plan.scenario == Scenario::Slow {
-        let gauges = slow::Gauges::watch(&server, recorder)?;
+        let [server] = &cluster.nodes[..] else { return Err("`slow` measures one node".into()) };
+        let gauges = slow::Gauges::watch(server, recorder)?;
         slow::run(&stage, plan.slow(), &gauges, recorder).await;
         stage.settle(crowd).await?;
         return stage.write_ends().await;
     }
 
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
-    let mut breaker = Breaker { server: &mut server, rest: &rest, clients, recorder, chance, every };
+    let (cluster, store, rest) = (&mut cluster, &store, &rest);
+    let mut breaker = Breaker { cluster, store, standbys, rest, clients, recorder, chance, every };
     let progress = Progress::new(recorder.clone(), plan.rounds);
     breaker.run(plan.scenario, plan.rounds, |round| progress.show(round)).await?;
 
     stage.settle(crowd).await?;
     stage.write_ends().await
+}
+
+fn launch(plan: &Plan, folder: &Path, store: &Store, standbys: Option<&Standbys>) -> Result<Launch, Failure> {
+    let binary = plan.server.clone().map_or_else(beside_this_program, Ok)?;
+    let url = standbys.map_or_else(|| store.url().to_owned(), |standbys| standbys.url(store.url()));
+    let mut args = vec!["--store".to_owned(), url];
+    args.extend(plan.ports());
+    let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
+    Ok(Launch { binary, folder: folder.to_owned(), args, secret })
+}
+
+/// Where others have been before, people of this run need names that nobody had.
+fn suffix(plan: &Plan, store: &Store) -> String {
+    if store.is_shared() { format!("-{:x}", plan.seed.unwrap_or_default()) } else { String::new() }
 }
 
 fn beside_this_program() -> Result<PathBuf, Failure> {

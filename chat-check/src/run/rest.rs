@@ -1,6 +1,13 @@
 //! What the driver asks the server for over HTTP: accounts, rooms, and their logs at the end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use chat_core::{Entry, Key, RoomId};
 use parking_lot::Mutex;
@@ -14,11 +21,12 @@ const PASSWORD: &str = "only for this run";
 /// How long one answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Is a server's HTTP side. Clones are the same one, wherever the server is just now.
+/// Is the nodes' HTTP side, each asked in turn. Clones are the same one, wherever the nodes are just now.
 #[derive(Clone, Debug)]
 pub(super) struct Rest {
     client: Client,
-    address: Arc<Mutex<SocketAddr>>,
+    nodes: Arc<Mutex<Arc<[SocketAddr]>>>,
+    turn: Arc<AtomicUsize>,
 }
 
 /// Is a page of a log.
@@ -26,18 +34,18 @@ pub(super) struct Rest {
 pub(super) struct CatchUp {
     pub(super) entries: Vec<Entry>,
     pub(super) more: bool,
+    /// The entry before is not of this log.
+    #[serde(default)]
+    pub(super) reset: bool,
 }
 
 impl Rest {
-    pub(super) fn at(address: SocketAddr) -> Result<Self, Failure> {
-        // Nothing here uses TLS, but the client asks for a provider all the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
-        Ok(Self { client, address: Arc::new(Mutex::new(address)) })
+    pub(super) fn at(nodes: Arc<[SocketAddr]>) -> Result<Self, Failure> {
+        Ok(Self { client: http(PATIENCE)?, nodes: Arc::new(Mutex::new(nodes)), turn: Arc::default() })
     }
 
-    pub(super) fn lead_to(&self, address: SocketAddr) {
-        *self.address.lock() = address;
+    pub(super) fn lead_to(&self, nodes: Arc<[SocketAddr]>) {
+        *self.nodes.lock() = nodes;
     }
 
     /// Makes an account and returns a token of it.
@@ -86,7 +94,8 @@ impl Rest {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", *self.address.lock())
+        let nodes = self.nodes.lock();
+        format!("http://{}{path}", nodes[self.turn.fetch_add(1, Relaxed) % nodes.len()])
     }
 
     async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Result<Value, Failure> {
@@ -96,6 +105,13 @@ impl Rest {
         }
         answer(request.body(body.to_string())).await
     }
+}
+
+/// Makes a client for HTTP.
+pub(super) fn http(patience: Duration) -> Result<Client, Failure> {
+    // Nothing here uses TLS, but the client asks for a provider all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(Client::builder().no_proxy().tls_certs_only([]).timeout(patience).build()?)
 }
 
 async fn answer(request: RequestBuilder) -> Result<Value, Failure> {

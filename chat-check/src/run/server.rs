@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,14 +17,50 @@ use super::Failure;
 /// How long a server may take to stop by itself, as it is told.
 pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// How long is waited for what ought to take a moment: then the server is broken, not slow.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Says how servers are started that are one chat.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) binary: PathBuf,
+    /// Where their accounts and their logs are.
+    pub(super) folder: PathBuf,
+    /// Where their store is, and what else they are told.
+    pub(super) args: Vec<String>,
+    /// What they sign with.
+    pub(super) secret: String,
+}
+
+impl Launch {
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
+    fn spawn(&self, name: &str) -> io::Result<Child> {
+        let log = File::options().create(true).append(true).open(self.log(name))?;
+        Command::new(&self.binary)
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--load-profile"])
+            .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
+            .args(["--accounts", &format!("sqlite:{}", self.folder.join("accounts.db").display())])
+            .args(&self.args)
+            .env("CHAT_SECRET", &self.secret)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+    }
+
+    fn last_words(&self, name: &str) -> String {
+        let log = std::fs::read_to_string(self.log(name)).unwrap_or_default();
+        log.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
+    }
+}
 
 /// Is the process; dropping it kills it, also when it is frozen.
 #[derive(Debug)]
 pub(super) struct Server {
-    binary: PathBuf,
-    /// Where its database and its log are.
-    folder: PathBuf,
+    launch: Arc<Launch>,
+    pub(super) name: String,
     child: Child,
     /// Open as long as the process, so that it can print.
     _printed: BufReader<ChildStdout>,
@@ -33,9 +70,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn start(binary: PathBuf, folder: PathBuf) -> Result<Self, Failure> {
-        let mut child =
-            spawn(&binary, &folder).map_err(|error| format!("{} does not start: {error}", binary.display()))?;
+    pub(super) async fn start(launch: Arc<Launch>, name: String) -> Result<Self, Failure> {
+        let spawned = launch.spawn(&name);
+        let mut child = spawned.map_err(|error| format!("{} does not start: {error}", launch.binary.display()))?;
         let stdout = child.stdout.take().ok_or("the server has no output")?;
         // The process is in safe hands before anything is waited for.
         let mut server = Unready { child: Some(child) };
@@ -43,14 +80,14 @@ impl Server {
         let heard =
             tokio::time::timeout(PATIENCE, reading).await.map_err(|_| "the server does not begin to listen")??;
         let (printed, [admin, address]) =
-            heard.map_err(|error| format!("the server did not start: {error}; its log: {}", log(&folder)))?;
+            heard.map_err(|error| format!("{name} did not start: {error}; its log: {}", launch.last_words(&name)))?;
         let child = server.child.take().ok_or("the server is gone")?;
-        Ok(Self { binary, folder, child, _printed: printed, address, admin })
+        Ok(Self { launch, name, child, _printed: printed, address, admin })
     }
 
     /// Starts it again, on the same files, after it has ended.
     pub(super) async fn restart(&mut self) -> Result<(), Failure> {
-        *self = Self::start(self.binary.clone(), self.folder.clone()).await?;
+        *self = Self::start(self.launch.clone(), self.name.clone()).await?;
         Ok(())
     }
 
@@ -67,8 +104,7 @@ impl Server {
 
     /// Sends a signal by its name.
     pub(super) fn signal(&self, name: &str) -> Result<(), Failure> {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
-        if sent.success() { Ok(()) } else { Err("the server is gone".into()) }
+        signal(name, &[self.child.id()])
     }
 
     /// Waits until it has ended by itself.
@@ -90,6 +126,13 @@ impl Drop for Server {
     }
 }
 
+/// Sends a signal by its name to processes that are there.
+pub(super) fn signal(name: &str, processes: &[u32]) -> Result<(), Failure> {
+    let processes = processes.iter().map(u32::to_string);
+    let sent = Command::new("kill").arg(format!("-{name}")).args(processes).status()?;
+    if sent.success() { Ok(()) } else { Err("the server is gone".into()) }
+}
+
 /// Is a process that does not listen yet.
 struct Unready {
     child: Option<Child>,
@@ -102,23 +145,6 @@ impl Drop for Unready {
             let _ = child.wait();
         }
     }
-}
-
-fn spawn(binary: &PathBuf, folder: &std::path::Path) -> io::Result<Child> {
-    let log = File::options().create(true).append(true).open(folder.join("server.log"))?;
-    Command::new(binary)
-        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--load-profile"])
-        .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
-        .args(["--store", &format!("sqlite:{}", folder.join("chat.db").display())])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-}
-
-fn log(folder: &std::path::Path) -> String {
-    let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
-    log.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
 }
 
 /// Reads up to the line that says where it listens. Returns where operators are answered, and where people.

@@ -16,7 +16,9 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Failure, client::Client, progress::Progress, recorder::Recorder, server::Server, stage::Stage};
+use super::{
+    Failure, client::Client, progress::Progress, recorder::Recorder, rest::http, server::Server, stage::Stage,
+};
 use crate::{
     history::{Event, Sample},
     proxy::Way,
@@ -121,12 +123,14 @@ pub(super) struct Gauges {
 /// How often memory and counters are read, and how often it is asked whether it lives.
 const READ_EVERY: Duration = Duration::from_millis(250);
 const ASK_EVERY: Duration = Duration::from_millis(20);
+/// What is answered later than this is not counted: then the server is broken, and other figures say so.
+const ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 const PARKED: &str = "chat_parked_total";
 const CLOSED: &str = "chat_ws_closed_total{reason=\"slow, resume\"}";
 
 impl Gauges {
     pub(super) fn watch(server: &Server, recorder: &Recorder) -> Result<Self, Failure> {
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
+        let client = http(ANSWERS_WITHIN)?;
         let closed = Arc::<AtomicU64>::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(read(client.clone(), server.admin, server.id(), closed.clone(), recorder.clone()));

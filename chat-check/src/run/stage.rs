@@ -51,8 +51,14 @@ pub(super) struct Crowd {
 
 impl Stage {
     /// Makes accounts and rooms, and connects everybody.
-    pub(super) async fn set(plan: &Plan, entrance: Entrance, rest: Rest, chance: &mut Chance) -> Result<Self, Failure> {
-        let users = register(plan.users, &rest).await?;
+    pub(super) async fn set(
+        plan: &Plan,
+        suffix: &str,
+        entrance: Entrance,
+        rest: Rest,
+        chance: &mut Chance,
+    ) -> Result<Self, Failure> {
+        let users = register(plan.users, suffix, &rest).await?;
         let (owner, guests) = users.split_first().ok_or("nobody is there")?;
         let mut rooms_of = BTreeMap::<_, BTreeSet<_>>::new();
         let mut rooms = BTreeSet::new();
@@ -81,11 +87,13 @@ impl Stage {
         for (at, user) in users.iter().enumerate() {
             stage.entrance.is_slow = at >= healthy;
             let rooms = rooms_of.remove(&user.name).unwrap_or_default();
-            let client = stage.entrance.connect(user.name.to_string(), user, rooms, chance.fork()).await?;
+            let node = usize::try_from(chance.below(plan.nodes.into()))?;
+            let client = stage.entrance.connect(user.name.to_string(), user, node, rooms, chance.fork()).await?;
             stage.clients.push(client);
             if plan.scenario == Scenario::Cut {
                 let c = format!("{}-second", user.name);
-                stage.seconds.push(stage.entrance.connect(c, user, BTreeSet::new(), chance.fork()).await?);
+                let second = stage.entrance.connect(c, user, node + 1, BTreeSet::new(), chance.fork()).await?;
+                stage.seconds.push(second);
             }
         }
         stage.entrance.is_slow = false;
@@ -95,8 +103,8 @@ impl Stage {
     /// Begins the load.
     pub(super) async fn perform(&self, plan: &Plan, chance: &mut Chance) -> Result<Crowd, Failure> {
         let (stop, stopped) = watch::channel(());
-        let extra = |c: String, chance| self.entrance.connect(c, &self.owner, BTreeSet::new(), chance);
-        let idle = (0..plan.idle).map(|number| extra(format!("idle{number:04}"), chance.fork()));
+        let extra = |c: String, node, chance| self.entrance.connect(c, &self.owner, node, BTreeSet::new(), chance);
+        let idle = (0..plan.idle as usize).map(|number| extra(format!("idle{number:04}"), number, chance.fork()));
         let mut others = future::try_join_all(idle.collect::<Vec<_>>()).await?;
         let mut tasks = JoinSet::new();
         let talkers = &self.clients[..self.clients.len() - self.slow];
@@ -106,7 +114,7 @@ impl Stage {
             let publisher = Publisher::new(client.clone(), second, every, chance.fork()).await?;
             tasks.spawn(publisher.run(stopped.clone()));
         }
-        let keeper = extra("keeper".to_owned(), chance.fork()).await?;
+        let keeper = extra("keeper".to_owned(), 0, chance.fork()).await?;
         let guests =
             self.clients[1..].iter().map(|client| UserId::new(&*client.user.name)).collect::<Result<_, _>>()?;
         let door = keeper.hub.room(self.door).await?;
@@ -175,10 +183,10 @@ impl Stage {
     }
 }
 
-async fn register(count: u32, rest: &Rest) -> Result<Vec<User>, Failure> {
+async fn register(count: u32, suffix: &str, rest: &Rest) -> Result<Vec<User>, Failure> {
     let mut users = Vec::new();
     for number in 0..count {
-        let name = format!("user{number:03}");
+        let name = format!("user{number:03}{suffix}");
         users.push(User { token: rest.register(&name).await?, name: name.into() });
     }
     Ok(users)

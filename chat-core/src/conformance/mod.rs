@@ -24,6 +24,7 @@ pub mod hub;
 pub mod people;
 pub mod presence;
 pub mod queue;
+pub mod restore;
 pub mod store;
 pub mod transport;
 
@@ -115,6 +116,7 @@ mod tests {
     fn every_promise_of_a_port_is_a_case_of_its_suite() {
         assert_eq!(promised(include_str!("../store.rs")), store::CASES);
         assert_eq!(promised(include_str!("../store/people.rs")), people::CASES);
+        assert_eq!(promised(include_str!("../store/restore.rs")), restore::CASES);
         assert_eq!(promised(include_str!("../broker.rs")), broker::CASES);
         assert_eq!(promised(include_str!("../hub.rs")), hub::CASES);
         assert_eq!(promised(include_str!("../presence.rs")), presence::CASES);

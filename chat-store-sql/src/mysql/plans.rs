@@ -21,16 +21,20 @@ fn room() -> RoomId {
     RoomId::named("tea")
 }
 
-/// Fills a room: of an empty one the planner says only that it is empty.
+/// Fills rooms: of empty ones the planner says only that they are empty, and it walks through a few as well as not.
 async fn fill(store: &SqlStore) {
-    let creation = Draft::new(Body::Room(RoomChange::Created(RoomSpec::public("tea"))));
-    let drafts = [creation].into_iter().chain((0..400).map(|n| Draft::text(n.to_string())));
-    let entry = |draft| {
+    let entry = |draft, author: &str| {
         let id = EntryId::from_bytes(*Key::generate().as_bytes());
-        NewEntry::new(id, draft, UserId::new("ann").unwrap(), "Ann".into(), Timestamp(1))
+        NewEntry::new(id, draft, UserId::new(author).unwrap(), "Ann".into(), Timestamp(5))
     };
-    let entries = drafts.map(entry).collect();
-    store.append(&[Append { room: room(), guard: Some(Seq::ZERO), entries }]).await.unwrap();
+    let creation = || Draft::new(Body::Room(RoomChange::Created(RoomSpec::public("tea"))));
+    let rooms = [room()].into_iter().chain((0..200).map(|n| RoomId::named(&n.to_string())));
+    let create = |room: RoomId| {
+        let (author, texts) = (room.to_string(), (0..20).map(|n| entry(Draft::text(n.to_string()), "ann")));
+        let entries = [entry(creation(), &author)].into_iter().chain(texts).collect();
+        Append { room, guard: Some(Seq::ZERO), entries }
+    };
+    store.append(&rooms.map(create).collect::<Vec<_>>()).await.unwrap();
 }
 
 /// Guesses the arguments of a statement by what they are compared with.
@@ -42,10 +46,10 @@ fn args(statement: &str) -> Vec<Arg> {
             Arg::from(r#"[["ann", "member"]]"#)
         } else if any(&["u.id = ", "u.id > ", "users WHERE id = "]) {
             Arg::from("ann")
-        } else if any(&["r.id = ", "r.id > ", "rooms WHERE id = "]) {
+        } else if any(&["r.id = ", "r.id > ", "WHERE id = ", "WHERE id > "]) {
             Arg::from(room())
         } else {
-            Arg::Int(5)
+            Arg::Int(if n == 2 { 9 } else { 3 })
         })
     };
     (1..).map_while(arg).collect()
@@ -79,7 +83,10 @@ async fn no_statement_walks_through_a_table() {
     });
     for (statement, args) in plain.chain(of_rows) {
         for (table, how, key_len, extra) in plan(&mut connection, &statement, args).await {
-            assert!(!extra.contains("no matching row") && !extra.contains("Impossible"), "{extra}: {statement}");
+            // A plan that was not needed shows nothing; in a list, nobody need have marked anything.
+            let empty = extra.contains("no matching row") || extra.contains("Impossible");
+            let cut = empty && !statement.contains("WITH page");
+            assert!(!cut, "{extra}: {statement}");
             // What is walked through is an argument or a page.
             let ours = !["", "v", "page"].contains(&&*table) && !table.starts_with('<');
             assert!(!ours || !["ALL", "index"].contains(&&*how), "{table} by {how} in {statement}");

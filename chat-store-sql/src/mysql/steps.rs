@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chat_core::{
-    EntryId, Key, RoomId, Seq, StoreError, UserId,
+    Entry, EntryId, Key, RoomId, Seq, StoreError, UserId,
+    model::BodyHash,
     store::{Append, Known, Standing},
 };
 use sqlx::{FromRow, MySqlConnection, mysql::MySqlRow};
@@ -125,26 +126,30 @@ impl Steps for MySqlConnection {
         Ok(logs)
     }
 
-    async fn insert(db: &mut Db<'_, Self>, logs: &Logs<'_>) -> Result<(), StoreError> {
-        let mut numbers = logs.numbers.clone();
-        complete(db, &mut numbers, logs.entries.iter().map(|entry| entry.room)).await?;
-        let missing: BTreeSet<_> = logs.entries.iter().map(|entry| &entry.author).collect();
+    async fn insert(
+        db: &mut Db<'_, Self>,
+        entries: &[(&Entry, Option<BodyHash>)],
+        numbers: &Numbers,
+    ) -> Result<(), StoreError> {
+        let mut numbers = numbers.clone();
+        complete(db, &mut numbers, entries.iter().map(|(entry, _)| entry.room)).await?;
+        let missing: BTreeSet<_> = entries.iter().map(|(entry, _)| &entry.author).collect();
         let missing = missing.into_iter().filter(|author| !numbers.users.contains_key(*author)).collect::<Vec<_>>();
         for (author, num, _) in users(db, missing).await? {
             numbers.users.insert(UserId::new(author).map_err(|_| unreadable("user id"))?, num);
         }
-        let row = |(entry, hash): (&chat_core::Entry, &chat_core::model::BodyHash)| {
+        let row = |(entry, hash): &(&Entry, Option<BodyHash>)| {
             let room = *numbers.rooms.get(&entry.room).ok_or_else(|| unreadable("room"))?;
             let author = *numbers.users.get(&entry.author).ok_or_else(|| unreadable("author"))?;
             let edits = edits(entry).map_or(Arg::Text(None), Arg::from);
             let (id, key) = (entry.id.as_bytes().to_vec().into(), entry.key.as_bytes().to_vec().into());
             let (message, body) = (i64::from(entry.body.is_message()).into(), entry.body.encode().into());
-            let hash = hash.0.to_vec().into();
+            let hash = hash.map_or(Arg::Text(None), |hash| hash.0.to_vec().into());
             let args = [room.into(), entry.seq.into(), id, key, author.into(), hash, message, edits, body];
             let [a, b, c, d, e, f, g, h, i] = args;
             Ok([a, b, c, d, e, f, g, h, i, entry.at.0.into(), entry.sent_at.0.into()])
         };
-        let rows = logs.entries.iter().zip(&logs.hashes).map(row).collect::<Result<_, StoreError>>()?;
+        let rows = entries.iter().map(row).collect::<Result<_, StoreError>>()?;
         INSERT.execute(db, "insert entries", rows).await
     }
 

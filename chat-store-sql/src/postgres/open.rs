@@ -106,7 +106,9 @@ async fn bring_up_to_date(
 /// Returns the version of the schema; 0 when there is none.
 async fn version(connection: &mut PgConnection, prefix: &Prefix) -> Result<i64, StoreError> {
     let what = "read the version of the schema";
-    let exists = "SELECT to_regclass($1)::text WHERE to_regclass($1) IS NOT NULL".to_owned();
+    // Out of pg_class, and not by to_regclass alone: in a transaction that has waited for its turn, what the session
+    // remembers of names is renewed only when a table is opened.
+    let exists = "SELECT relname::text FROM pg_catalog.pg_class WHERE oid = to_regclass($1)".to_owned();
     let table = vec![prefix.name("\"{p}schema\"").into()];
     let exists: Vec<(String,)> = connection.fetch(exists, table).await.map_err(during(what))?;
     if exists.is_empty() {

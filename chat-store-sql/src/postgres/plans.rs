@@ -5,10 +5,10 @@
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row};
 
 use super::open;
-use crate::{Dialect, SqlConfig, SqlStore, connection::Connection, plans, prefix::Prefix, read};
+use crate::{Dialect, SqlConfig, SqlStore, connection::Connection, plans, prefix::Prefix, read, restore};
 
-/// Returns the statements of the procedure, with parameters as `$1`, `$2`… have them.
-fn of_the_procedure() -> Vec<String> {
+/// Returns the types of the procedure's parameters, and its statements, in which these are `$1`, `$2`….
+fn of_the_procedure() -> (String, Vec<String>) {
     let script = Dialect::Postgres.script(&Prefix::new("chat_", Dialect::Postgres).unwrap());
     let body = script.split_once("CREATE PROCEDURE").unwrap().1;
     let (signature, body) = body.split_once("AS $$").unwrap();
@@ -26,20 +26,22 @@ fn of_the_procedure() -> Vec<String> {
         for piece in statement.split_inclusive(|c| !word(c)) {
             let name = piece.trim_end_matches(|c| !word(c));
             match parameters.iter().position(|(parameter, _)| *parameter == name) {
-                Some(at) => out += &piece.replace(name, &format!("${}::{}", at + 1, parameters[at].1)),
+                Some(at) => out += &piece.replace(name, &format!("${}", at + 1)),
                 None => out += piece,
             }
         }
         out
     };
-    statements.map(typed).collect()
+    let types: Vec<_> = parameters.iter().map(|(_, kind)| *kind).collect();
+    (format!("({})", types.join(", ")), statements.map(typed).collect())
 }
 
 /// Returns the plan of a statement, which is made without looking at what it is given.
-async fn plan(connection: &mut PgConnection, statement: &str) -> Vec<String> {
-    let count = (1..20).filter(|n| statement.contains(&format!("${n}"))).count();
+async fn plan(connection: &mut PgConnection, types: &str, statement: &str) -> Vec<String> {
+    let named = (1..20).filter(|n| statement.contains(&format!("${n}"))).count();
+    let count = if types.is_empty() { named } else { types.split(',').count() };
     let given = if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
-    connection.command(format!("PREPARE asked AS {statement}")).await.unwrap();
+    connection.command(format!("PREPARE asked{types} AS {statement}")).await.unwrap();
     let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE asked{given}"));
     let plan = sqlx::raw_sql(explain).fetch_all(&mut *connection).await.unwrap();
     connection.command("DEALLOCATE asked".to_owned()).await.unwrap();
@@ -57,11 +59,14 @@ async fn no_statement_walks_through_a_table() {
 
     let prefix = Prefix::new("chat_", Dialect::Postgres).unwrap();
     let own = [&PgConnection::STATEMENTS.all()[..], &plans::steps::<PgConnection>()].concat();
-    let filled = [own, plans::shared()].concat().into_iter().map(|statement| prefix.fill(statement));
-    let procedure = of_the_procedure();
+    // But for the search for all rooms of a person, who is being erased: that looks at everything once.
+    let hot = [own, plans::shared()].concat().into_iter().filter(|statement| !statement.contains("instr("));
+    let filled = hot.map(|statement| prefix.fill(statement));
+    let (types, procedure) = of_the_procedure();
     assert_eq!(procedure.len(), 4, "the lock, the usual case, the names, the judgement: {procedure:?}");
-    for statement in filled.chain(procedure) {
-        let plan = plan(&mut connection, &statement).await;
+    let procedure = procedure.into_iter().map(|statement| (&*types, statement));
+    for (types, statement) in filled.map(|statement| ("", statement)).chain(procedure) {
+        let plan = plan(&mut connection, types, &statement).await;
         for (line, next) in plan.iter().zip(plan.iter().skip(1).chain([&String::new()])) {
             assert!(!line.contains("Seq Scan"), "{line} in {statement}");
             // What is searched is searched by more than the room alone.
@@ -72,8 +77,10 @@ async fn no_statement_walks_through_a_table() {
             );
         }
     }
-    for page in read::STATEMENTS {
-        let plan = plan(&mut connection, &prefix.fill(page)).await.join("\n");
+    // All but the edits of one message, which its index gives in no order.
+    let pages = read::STATEMENTS.iter().chain(restore::STATEMENTS).filter(|page| page.contains("{p}entries"));
+    for page in pages.filter(|page| !page.contains("e.edits")) {
+        let plan = plan(&mut connection, "", &prefix.fill(page)).await.join("\n");
         assert!(!plan.contains("Sort"), "all of a room is read for one page: {plan} in {page}");
     }
     connection.command(format!("DROP SCHEMA {name} CASCADE")).await.unwrap();

@@ -114,6 +114,33 @@ async fn what_cannot_be_opened_says_so_without_the_password(place: Place) {
     assert!(kind == StoreErrorKind::Other && !text.contains("hunter2"), "{text}");
 }
 
+mod postgres_only {
+    use super::{Place, SqlStore, append, create, join_all, log, text};
+    use crate::common::until;
+
+    /// A session remembers that there was no such table: also while it waits until another one has made it.
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    async fn nodes_that_wait_for_each_other_see_the_schema_that_is_there_by_then() {
+        let place = Place::postgres().await;
+        let server = place.url().split_once('?').map(|(server, _)| server.to_owned()).unwrap();
+        // Not by our own parameter, with which a statement before the look renews what is remembered.
+        let url = format!("{server}?options=-c%20search_path%3D{}", place.name());
+        let mut other = place.other().await;
+        other.run("SELECT pg_advisory_lock(1667785076)").await;
+        let open = || tokio::spawn(SqlStore::open(url.clone().leak()));
+        let nodes = [open(), open(), open()];
+        let waiting = "SELECT least(count(*), 3) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        until(&mut place.other().await, waiting, 3).await;
+        other.run("SELECT pg_advisory_unlock(1667785076)").await;
+
+        let nodes: Vec<_> = join_all(nodes).await.into_iter().map(|node| node.unwrap().unwrap()).collect();
+        create(&nodes[0]).await;
+        append(&nodes[2], [text("hello")]).await;
+        assert_eq!(log(&nodes[1]).await, ["hello"]);
+    }
+}
+
 mod mysql_only {
     use super::{Dialect, Place, SqlStore, create};
 

@@ -107,6 +107,12 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
         .ws(sockets(config))
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
+    if let Some(broker) = &config.broker {
+        chat = chat.broker(broker.reveal());
+    }
+    if let Some(presence) = &config.presence {
+        chat = chat.presence(presence.reveal());
+    }
     if let Some(secret) = &config.secret {
         chat = chat.secret(secret.reveal());
     }

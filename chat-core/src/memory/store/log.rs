@@ -4,13 +4,15 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     model::{Body, Entry, EntryId, Folded, Key, NewEntry, Page, Seq, UserId, fold},
-    store::{Known, Standing},
+    store::{Kept, Known, LogState, Standing},
 };
 
 /// Keeps what is not trimmed, in order, and every key that is still known.
 #[derive(Default)]
 pub(super) struct Log {
     rows: VecDeque<Row>,
+    /// The creation once it is trimmed: it is read no more.
+    creation: Option<Row>,
     keys: HashMap<(UserId, Key), Known>, // only looked up, never listed
     trimmed_ms: Option<i64>,
 }
@@ -101,12 +103,37 @@ impl Log {
     /// created again.
     pub(super) fn trim(&mut self, through: Seq) {
         while self.rows.len() > 1 && self.first() <= through {
-            let Some(Row { raw, .. }) = self.rows.pop_front() else { return };
-            if raw.seq > Seq::FIRST {
-                self.trimmed_ms = self.trimmed_ms.max(Some(raw.key.unix_ms()));
-                self.keys.remove(&(raw.author, raw.key));
+            let Some(row) = self.rows.pop_front() else { return };
+            if row.raw.seq == Seq::FIRST {
+                self.creation = Some(row);
+            } else {
+                self.trimmed_ms = self.trimmed_ms.max(Some(row.raw.key.unix_ms()));
+                self.keys.remove(&(row.raw.author, row.raw.key));
             }
         }
+    }
+
+    pub(super) fn kept(&self, after: Seq, limit: u16) -> Vec<Kept> {
+        let rows = self.creation.iter().chain(&self.rows).filter(|row| row.raw.seq > after);
+        let kept = rows.map(|Row { raw, shown }| {
+            let known = self.keys.get(&(raw.author.clone(), raw.key));
+            Kept { entry: raw.clone(), hash: known.and_then(|known| known.hash), shown: shown.clone() }
+        });
+        kept.take(limit.into()).collect()
+    }
+
+    /// Puts an entry where it stood in another log, of which nothing before `state.first` is read.
+    pub(super) fn restore(&mut self, kept: &Kept, state: &LogState) {
+        let Kept { entry, hash, shown } = kept.clone();
+        let known = Known { seq: entry.seq, id: entry.id, hash };
+        self.keys.insert((entry.author.clone(), entry.key), known);
+        let row = Row { raw: entry, shown };
+        if row.raw.seq < state.first {
+            self.creation = Some(row)
+        } else {
+            self.rows.push_back(row)
+        }
+        self.trimmed_ms = state.trimmed_ms;
     }
 
     fn fold(&mut self, target: Seq, by: &Entry) {

@@ -3,6 +3,7 @@
 mod forget;
 mod log;
 mod people;
+mod restore;
 mod room;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};

@@ -10,7 +10,7 @@ use crate::{
         Change, Entry, Member, Page, Person, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, Visibility,
         changes,
     },
-    store::{Access, Append, Head, Outcome, StoreError, StoreErrorKind},
+    store::{Access, Append, Head, LogState, Outcome, Part, Standing, StoreError, StoreErrorKind},
 };
 
 /// Joins a log and its projection. Without projection there is no such room.
@@ -76,6 +76,40 @@ impl Room {
             summary.with = projection.other(&member.user, people);
         }
         summary
+    }
+
+    pub(super) fn state(&self) -> Option<LogState> {
+        let Projection { record, active, guard, as_of, .. } = self.projection.as_ref()?;
+        let Standing { trimmed_ms, .. } = self.log.standing(*guard);
+        let (room, first) = (record.clone(), self.log.first());
+        Some(LogState { room, head: *as_of, guard: *guard, first, trimmed_ms, active: *active })
+    }
+
+    pub(super) fn marks(&self, after: Option<&UserId>, limit: u16) -> Vec<(UserId, Seq)> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let marks = self.projection.iter().flat_map(|it| it.marks.range::<UserId, _>((after, Bound::Unbounded)));
+        let marks = marks.filter(|(_, read)| **read > Seq::ZERO);
+        marks.take(limit.into()).map(|(user, read)| (user.clone(), *read)).collect()
+    }
+
+    pub(super) fn restore(&mut self, part: &Part, people: &mut People) -> Result<(), StoreError> {
+        let as_of = self.projection.as_ref().map_or(Seq::ZERO, |projection| projection.as_of);
+        let fresh = part.after(as_of)?;
+        let projection = self.projection.get_or_insert_with(|| Projection::new(part.state.room.clone()));
+        for kept in fresh {
+            people.see(&kept.entry.author, &kept.entry.name);
+            self.log.restore(kept, &part.state);
+            projection.as_of = kept.entry.seq;
+        }
+        for member in &part.members {
+            if *member.name != *member.user.as_str() {
+                people.see(&member.user, &member.name);
+            }
+            projection.change(Change::Join(member.clone()), part.state.room.id, people);
+        }
+        projection.record = part.state.room.clone();
+        (projection.guard, projection.active) = (part.state.guard, part.state.active);
+        Ok(())
     }
 
     fn guard(&self) -> Seq {

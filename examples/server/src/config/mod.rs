@@ -28,6 +28,10 @@ pub(crate) struct Config {
     pub(crate) store: Url,
     /// The SQLite database of accounts.
     pub(crate) accounts: Url,
+    /// What carries hints to other servers; `None`: there are none.
+    pub(crate) broker: Option<Url>,
+    /// What knows who is online on other servers; `None`: nobody does.
+    pub(crate) presence: Option<Url>,
     /// The certificate and key for https.
     pub(crate) tls: Option<TlsFiles>,
     /// Whether a proxy in front of us does TLS and says who the client is.
@@ -126,6 +130,8 @@ impl Config {
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
             accounts,
+            broker: given.broker,
+            presence: given.presence,
             tls: tls(given.tls_cert, given.tls_key)?,
             behind_proxy: given.behind_proxy.unwrap_or_default(),
             allowed_origins: given.allowed_origin.into_iter().map(origin).collect::<Result<_, _>>()?,

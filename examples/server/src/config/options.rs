@@ -61,6 +61,14 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_ACCOUNTS", value_name = "URL", hide_env_values = true)]
     pub(super) accounts: Option<Url>,
 
+    /// What carries hints between several servers of one chat, like redis://:password@host [default: none, one server]
+    #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
+    pub(super) broker: Option<Url>,
+
+    /// What knows who is online on which server [default: this process]
+    #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
+    pub(super) presence: Option<Url>,
+
     /// The certificate chain for https, as PEM
     #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE")]
     pub(super) tls_cert: Option<PathBuf>,
@@ -131,6 +139,8 @@ impl Options {
             admin: self.admin.or(next.admin),
             store: self.store.or(next.store),
             accounts: self.accounts.or(next.accounts),
+            broker: self.broker.or(next.broker),
+            presence: self.presence.or(next.presence),
             tls_cert: self.tls_cert.or(next.tls_cert),
             tls_key: self.tls_key.or(next.tls_key),
             behind_proxy: self.behind_proxy.or(next.behind_proxy),

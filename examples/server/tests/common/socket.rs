@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, client_async, connect_async,
@@ -106,6 +106,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
         }
         texts
+    }
+
+    /// Returns all frames that come in this time, with when they came.
+    pub(crate) async fn frames_within(&mut self, time: Duration) -> Vec<(Duration, Value)> {
+        let (begun, mut frames) = (Instant::now(), Vec::new());
+        while let Some(message) = self.next(time.saturating_sub(begun.elapsed())).await {
+            if let Message::Text(text) = message {
+                frames.push((begun.elapsed(), serde_json::from_str(&text).unwrap()));
+            }
+        }
+        frames
     }
 
     /// Gives the connection away, for a test that sends and receives at the same time.

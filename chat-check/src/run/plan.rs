@@ -1,0 +1,123 @@
+//! What is to be run, as the command line says it.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::slow::Slow;
+
+/// Is a way to break things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// kill -9 of a node, and start it again.
+    Kill,
+    /// SIGSTOP of a node, and SIGCONT after a while.
+    Pause,
+    /// SIGTERM to a node, and start it again.
+    Drain,
+    /// Connections are cut after a node has said `ack` and before the client hears it; some drafts are sent by
+    /// two clients at once, of which each is on a node of its own, if there are several.
+    Cut,
+    /// One client in ten stops reading, one in twenty reads at 64 kbit/s, and the others are compared with what they
+    /// had before. It is done once, and takes as long as it takes.
+    Slow,
+    /// kill -9 of all processes of the database server at once, and start it again.
+    StoreKill,
+    /// SIGSTOP of all processes of the database server, and SIGCONT after up to eight seconds.
+    StorePause,
+    /// The database server's disk is full for a while.
+    StoreFull,
+    /// PostgreSQL's primary dies, and its synchronous standby takes over: nothing may be lost.
+    Failover,
+    /// PostgreSQL's primary dies, and a standby takes over that was not told of the last second.
+    FailoverAsync,
+    /// PostgreSQL is put back to a base backup that was made when the round began.
+    Restore,
+}
+
+impl Scenario {
+    /// Tells whether the scenario breaks the server on which the store is.
+    pub(super) fn breaks_store(self) -> bool {
+        matches!(self, Self::StoreKill | Self::StorePause | Self::StoreFull) || self.needs_postgres()
+    }
+
+    /// Tells whether the scenario knows how to do this with PostgreSQL only.
+    pub(super) fn needs_postgres(self) -> bool {
+        matches!(self, Self::Failover | Self::FailoverAsync | Self::Restore)
+    }
+}
+
+/// Says what to run. Each default is what two busy cores can do beside other work.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Plan {
+    /// What is broken
+    #[arg(value_enum)]
+    pub scenario: Scenario,
+    /// How many times; `slow` is done once
+    #[arg(long, default_value_t = 20)]
+    pub rounds: u32,
+    /// How long everything runs in peace before each time, on average, in ms
+    #[arg(long, default_value_t = 800)]
+    pub every: u64,
+    /// Drafts a second, all publishers together
+    #[arg(long, default_value_t = 100)]
+    pub rate: u32,
+    /// People, each with a client that sends and receives
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=200))]
+    pub users: u32,
+    /// Rooms, each with half of the people in it
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub rooms: u32,
+    /// More connections, which only sit there
+    #[arg(long, default_value_t = 0)]
+    pub idle: u32,
+    /// Server processes on one store; clients begin with a random one, and go on to the next after each cut
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub nodes: u32,
+    /// Where the logs are: `sqlite` for a file of this run, `postgres`, `mariadb` or `mongodb` for a server of this
+    /// run's own, or the URL of one that is there already
+    #[arg(long, default_value = "sqlite")]
+    pub store: String,
+    /// Another store for the messages alone: a URL that is passed on to the nodes
+    #[arg(long)]
+    pub messages: Option<String>,
+    /// A broker between the nodes: a URL that is passed on to them; by default they find out from the store
+    #[arg(long)]
+    pub broker: Option<String>,
+    /// Where the nodes keep who is online: a URL that is passed on to them
+    #[arg(long)]
+    pub presence: Option<String>,
+    /// A queue of commands: a URL that is passed on to the nodes
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// Decides what is broken when and who sends where
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The server to be broken; by default the one beside this program
+    #[arg(long)]
+    pub server: Option<PathBuf>,
+    /// The run is given up after so many seconds
+    #[arg(long, default_value_t = 540)]
+    pub at_most: u64,
+}
+
+impl Plan {
+    /// Returns how many clients are slow.
+    pub(super) fn slow(&self) -> Slow {
+        let is_slow = u32::from(self.scenario == Scenario::Slow);
+        let one_in = |count| is_slow as usize * (self.users as usize).div_ceil(count);
+        Slow { stalled: one_in(10), narrow: one_in(20) }
+    }
+
+    /// Returns the ports' URLs as the nodes take them.
+    pub(super) fn ports(&self) -> Vec<String> {
+        let ports = [
+            ("--messages", &self.messages),
+            ("--broker", &self.broker),
+            ("--presence", &self.presence),
+            ("--queue", &self.queue),
+        ];
+        let given = ports.into_iter().filter_map(|(flag, url)| Some([flag.to_owned(), url.clone()?]));
+        given.flatten().collect()
+    }
+}

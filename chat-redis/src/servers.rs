@@ -1,0 +1,256 @@
+//! Connections to one server or to all of a cluster, made when they are needed and made again when they break.
+//!
+//! A single server is a cluster of one that has all slots. The driver's own clients are not used: the one for clusters
+//! does not subscribe again at a server that comes back, and the other gives up after some seconds.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::try_join_all;
+use parking_lot::{Mutex, RwLock};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, Pipeline, PushInfo, PushKind,
+    RedisError, Value, aio::MultiplexedConnection, cmd, from_redis_value,
+};
+use tokio::{sync::Mutex as Turn, time::Instant};
+
+use crate::{
+    RedisConfig,
+    error::{Failure, is_cut, is_elsewhere},
+    slots::{Address, Map, slot},
+};
+
+/// How long to wait for a connection: on a local network they take milliseconds.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// How long to wait for an answer. Nothing here takes long; a server that hangs longer than this is as good as dead.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How often the map of a cluster is asked for at most, while it does not fit.
+const MAP_EVERY: Duration = Duration::from_millis(200);
+
+/// Is one server or one cluster.
+pub(crate) struct Servers {
+    seeds: Vec<ConnectionInfo>,
+    is_cluster: bool,
+    namespace: String,
+    map: RwLock<Arc<Map>>,
+    /// Whether the map may be out of date.
+    doubted: AtomicBool,
+    /// When the map was last asked for.
+    asked: Turn<Option<Instant>>,
+    lines: Mutex<BTreeMap<Address, Arc<Turn<Option<Line>>>>>,
+}
+
+/// Is a connection, shared by all who call.
+#[derive(Clone)]
+struct Line {
+    connection: MultiplexedConnection,
+    cut: Arc<AtomicBool>,
+}
+
+impl Servers {
+    /// Connects, so that a wrong password is told at the start.
+    pub(crate) async fn open(config: &RedisConfig) -> Result<Arc<Self>, Failure> {
+        let seeds = config.resolve()?;
+        let first = seeds.servers.first().and_then(|server| address(server.addr()));
+        let first = first.ok_or_else(|| Failure::refused("a Redis is reached by TCP"))?;
+        let servers = Self {
+            seeds: seeds.servers,
+            is_cluster: seeds.is_cluster,
+            namespace: seeds.namespace,
+            map: RwLock::new(Arc::new(Map::all_at(first.clone()))),
+            doubted: false.into(),
+            asked: Turn::default(),
+            lines: Mutex::default(),
+        };
+        if servers.is_cluster {
+            servers.look().await?;
+        } else {
+            servers.line(&first).await.map_err(Failure::of("connect to Redis"))?;
+        }
+        Ok(Arc::new(servers))
+    }
+
+    /// Begins the name of everything that is kept here.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Sends one command to the server that has `key`, and reads the answer.
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        what: &'static str,
+        key: String,
+        command: Cmd,
+    ) -> Result<T, Failure> {
+        let mut answers = self.ask_all(what, &[(key, command)]).await?;
+        read(what, answers.pop().unwrap_or_default())
+    }
+
+    /// Sends commands to the servers that have their keys, in order and in one go to each server. Returns the answers
+    /// in the same order. Sent again only where it was the wrong server.
+    pub(crate) async fn ask_all(&self, what: &'static str, commands: &[(String, Cmd)]) -> Result<Vec<Value>, Failure> {
+        let answers = match self.try_all(commands).await {
+            Err(error) if self.is_cluster && is_elsewhere(&error) => self.try_all(commands).await,
+            done => done,
+        };
+        answers.map_err(Failure::of(what))
+    }
+
+    async fn try_all(&self, commands: &[(String, Cmd)]) -> Result<Vec<Value>, RedisError> {
+        let mut shares: BTreeMap<Address, (Vec<usize>, Pipeline)> = BTreeMap::new();
+        for (at, (key, command)) in commands.iter().enumerate() {
+            let (places, share) = shares.entry(self.owner(key).await?).or_default();
+            places.push(at);
+            share.add_command(command.clone());
+        }
+        let asked = shares.iter().map(|(owner, (places, share))| async move {
+            let answers = self.send(owner, share).await?;
+            Ok::<_, RedisError>(places.iter().copied().zip(answers).collect::<Vec<_>>())
+        });
+        let mut answers = try_join_all(asked).await?.concat();
+        answers.sort_unstable_by_key(|(at, _)| *at);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    async fn send(&self, owner: &Address, share: &Pipeline) -> Result<Vec<Value>, RedisError> {
+        let sent = match self.line(owner).await {
+            Err(error) => Err(error),
+            Ok(mut line) => {
+                let answers = share.query_async(&mut line.connection).await.map_err(first);
+                answers.inspect_err(|error| _ = line.cut.fetch_or(is_cut(error), Ordering::AcqRel))
+            }
+        };
+        sent.inspect_err(|error| {
+            if is_cut(error) || is_elsewhere(error) {
+                self.doubt();
+            }
+        })
+    }
+
+    /// Returns the server that has a key.
+    pub(crate) async fn owner(&self, key: &str) -> Result<Address, RedisError> {
+        if self.is_cluster && self.doubted.load(Ordering::Acquire) {
+            // If nobody answers, the old map may still do.
+            let _ = self.look().await;
+        }
+        let map = self.map.read().clone();
+        let nobody = || RedisError::from((redis::ErrorKind::ClusterConnectionNotFound, "no server has this slot"));
+        map.owner(slot(key)).cloned().ok_or_else(nobody)
+    }
+
+    /// Lets the map be asked for again before it is used.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Release);
+    }
+
+    /// Asks the servers of a cluster, one after the other, who has what.
+    async fn look(&self) -> Result<(), Failure> {
+        let mut asked = self.asked.lock().await;
+        if asked.is_some_and(|last| last.elapsed() < MAP_EVERY) {
+            return Ok(());
+        }
+        *asked = Some(Instant::now());
+        let known = self.map.read().clone();
+        let mut candidates: Vec<Address> = known.servers().cloned().collect();
+        candidates.extend(self.seeds.iter().filter_map(|seed| address(seed.addr())));
+        candidates.dedup();
+        let mut failure = Failure::unavailable("ask a Redis Cluster for its slots");
+        for candidate in candidates {
+            match self.map_of(&candidate).await {
+                Ok(map) => {
+                    *self.map.write() = Arc::new(map);
+                    self.doubted.store(false, Ordering::Release);
+                    return Ok(());
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn map_of(&self, server: &Address) -> Result<Map, Failure> {
+        let what = "ask a Redis Cluster for its slots";
+        let mut line = self.line(server).await.map_err(Failure::of(what))?;
+        let answer = cmd("CLUSTER").arg("SLOTS").query_async(&mut line.connection).await;
+        let answer = answer.inspect_err(|error| _ = line.cut.fetch_or(is_cut(error), Ordering::AcqRel));
+        let map = Map::read(answer.map_err(Failure::of(what))?, server);
+        map.ok_or_else(|| Failure::unavailable("read the slots of a Redis Cluster"))
+    }
+
+    /// Returns the connection to a server, made anew if it broke. Who else needs it waits for the same attempt.
+    async fn line(&self, server: &Address) -> Result<Line, RedisError> {
+        let place = self.lines.lock().entry(server.clone()).or_default().clone();
+        let mut place = place.lock().await;
+        if let Some(line) = place.as_ref().filter(|line| !line.cut.load(Ordering::Acquire)) {
+            return Ok(line.clone());
+        }
+        *place = None;
+        let cut = Arc::new(AtomicBool::new(false));
+        let noted = cut.clone();
+        let note = move |push: PushInfo| note_end(&noted, &push);
+        let connection = self.connect(server, note).await?;
+        Ok(place.insert(Line { connection, cut }).clone())
+    }
+
+    /// Makes a connection of the caller's own.
+    pub(crate) async fn connect(
+        &self,
+        server: &Address,
+        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_WITHIN))
+            .set_response_timeout(Some(ANSWER_WITHIN))
+            .set_push_sender(move |push| {
+                pushed(push);
+                Ok::<_, std::convert::Infallible>(())
+            });
+        let like = self.seeds.first().cloned().ok_or((redis::ErrorKind::InvalidClientConfig, "no server"))?;
+        let client = Client::open(at(like, server))?;
+        client.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+/// Reads an answer.
+pub(crate) fn read<T: FromRedisValue>(what: &'static str, answer: Value) -> Result<T, Failure> {
+    from_redis_value(answer).map_err(|error| Failure::of(what)(RedisError::from(error)))
+}
+
+/// Returns the first error of several, which alone has a code.
+fn first(error: RedisError) -> RedisError {
+    let errors = error.clone().into_server_errors();
+    errors.and_then(|errors| errors.first().map(|(_, first)| first.clone().into())).unwrap_or(error)
+}
+
+fn note_end(cut: &AtomicBool, push: &PushInfo) {
+    if push.kind == PushKind::Disconnection {
+        cut.store(true, Ordering::Release);
+    }
+}
+
+fn address(of: &ConnectionAddr) -> Option<Address> {
+    match of {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            Some(Address { host: host.clone(), port: *port })
+        }
+        _ => None,
+    }
+}
+
+/// Returns how to reach another server of the same cluster: with the same password, over TLS or not.
+fn at(like: ConnectionInfo, server: &Address) -> ConnectionInfo {
+    let Address { host, port } = server.clone();
+    let address = match like.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    like.set_addr(address)
+}
