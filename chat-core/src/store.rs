@@ -20,9 +20,12 @@
 //!
 //! Every bullet under a *Behavior* heading below is a case of that suite.
 
+mod feed;
+mod hybrid;
 mod judge;
 mod people;
 mod restore;
+mod tail;
 
 use std::{fmt, sync::Arc};
 
@@ -33,6 +36,8 @@ use crate::{
     model::{Entry, EntryId, Member, NewEntry, Page, RoomId, RoomRecord, RoomSummary, Seq, UserId},
 };
 
+pub use feed::{Behind, Consumer, Feed, InvalidConsumer};
+pub use hybrid::Hybrid;
 pub use judge::{Known, Standing};
 pub use people::{PeopleStore, Personal};
 pub use restore::{Kept, LogState, Part, Restore, copy_log};
@@ -126,6 +131,15 @@ pub struct Head {
     pub guard: Seq,
     /// The first position that is still kept.
     pub first: Seq,
+}
+
+/// Is how the end of a log looks to a user.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tail {
+    /// The last message that people read (text or custom), with edits and deletes applied.
+    pub last: Option<Entry>,
+    /// How many messages of others follow the position asked about.
+    pub unread: u64,
 }
 
 /// Is what one user may be judged by in one room.
@@ -239,6 +253,15 @@ pub trait LogStore: Send + Sync {
     /// * `a_trimmed_key_is_too_old`: an unknown key older than what was trimmed is [`Outcome::TooOld`],
     ///   under any guard.
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError>;
+
+    /// Returns how the ends of these logs look to a user, in the same order: what a list of rooms shows that another store
+    /// keeps. What is given here pages through the history; a store that can count does better.
+    ///
+    /// # Behavior
+    /// * `tails_are_what_lists_show`: the last message, and how many messages of others follow a position.
+    async fn tails(&self, user: Option<&UserId>, after: &[(RoomId, Seq)]) -> Result<Vec<Tail>, StoreError> {
+        tail::read(self, user, after).await
+    }
 }
 
 /// Reads the projection of the logs.
@@ -292,6 +315,11 @@ pub trait Store: LogStore + RoomStore {}
 
 impl<T: LogStore + RoomStore + ?Sized> Store for T {}
 
+/// Is a store with all that is optional, too: what operators' tools and a [`Hybrid`] need.
+pub trait FullStore: Store + Feed {}
+
+impl<T: Store + Feed + ?Sized> FullStore for T {}
+
 macro_rules! forward {
     ($pointer:ident) => {
         #[async_trait]
@@ -314,6 +342,9 @@ macro_rules! forward {
             async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
                 (**self).trim(room, through).await
             }
+            async fn tails(&self, user: Option<&UserId>, after: &[(RoomId, Seq)]) -> Result<Vec<Tail>, StoreError> {
+                (**self).tails(user, after).await
+            }
         }
 
         #[async_trait]
@@ -332,6 +363,19 @@ macro_rules! forward {
             }
             async fn project(&self, entries: &[Entry]) -> Result<(), StoreError> {
                 (**self).project(entries).await
+            }
+        }
+
+        #[async_trait]
+        impl<T: Feed + ?Sized> Feed for $pointer<T> {
+            async fn behind(&self, consumer: &Consumer, limit: u16) -> Result<Vec<Behind>, StoreError> {
+                (**self).behind(consumer, limit).await
+            }
+            async fn advance(&self, consumer: &Consumer, places: &[(RoomId, Seq)]) -> Result<(), StoreError> {
+                (**self).advance(consumer, places).await
+            }
+            async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
+                (**self).forget(consumer).await
             }
         }
     };

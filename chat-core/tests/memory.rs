@@ -18,6 +18,7 @@ const LEASE: Duration = Duration::from_millis(300);
 
 chat_core::store_conformance!(memory_store, || async { MemoryStore::new() });
 
+chat_core::feed_conformance!(memory_feed, || async { MemoryStore::new() });
 chat_core::people_conformance!(memory_people, || async { MemoryStore::new() });
 chat_core::restore_conformance!(memory_restore, || async { MemoryStore::new() });
 

@@ -45,8 +45,9 @@ impl Failure {
 fn trouble(error: &RedisError) -> Trouble {
     use ServerErrorKind as Kind;
     match error.kind() {
-        ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => Trouble::Unavailable,
-        ErrorKind::Server(
+        ErrorKind::Io
+        | ErrorKind::ClusterConnectionNotFound
+        | ErrorKind::Server(
             Kind::BusyLoading
             | Kind::ClusterDown
             | Kind::MasterDown

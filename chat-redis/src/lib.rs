@@ -19,7 +19,7 @@
 //!
 //! # Inside
 //!
-//! `broker.rs` and `presence.rs` are ports. `servers.rs` connects to one server or all of a cluster, `slots.rs`
+//! `broker.rs`, `presence.rs` and `queue.rs` are the ports; what must be one step is a script in Lua beside them. `servers.rs` connects to one server or all of a cluster, `slots.rs`
 //! knows which of them has a key, and `subscriber.rs` hears channels through every outage.
 
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ mod broker;
 mod config;
 mod error;
 mod presence;
+mod queue;
 mod servers;
 mod slots;
 mod subscriber;
@@ -35,3 +36,4 @@ mod subscriber;
 pub use broker::RedisBroker;
 pub use config::RedisConfig;
 pub use presence::RedisPresence;
+pub use queue::RedisQueue;

@@ -103,6 +103,10 @@ fn sharded(users: &[UserId]) -> Vec<(u16, Vec<usize>)> {
     shards.into_iter().flat_map(pieces).collect()
 }
 
+fn names<'a>(users: &'a [UserId], places: &[usize]) -> Vec<&'a str> {
+    places.iter().map(|at| users[*at].as_str()).collect()
+}
+
 impl fmt::Debug for RedisPresence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisPresence").field("namespace", &self.servers.namespace()).finish_non_exhaustive()
@@ -117,7 +121,7 @@ impl Presence for RedisPresence {
         self.held.lock().entry(node).or_default().extend(shards.iter().map(|(shard, _)| *shard));
         let call = |(shard, places): (u16, Vec<usize>)| {
             let (key, mut call) = self.about(include_str!("presence/enter.lua"), node, shard);
-            places.iter().for_each(|at| _ = call.arg(users[*at].as_str()));
+            call.arg(names(users, &places));
             (key, call)
         };
         self.servers.ask_all("enter users", &shards.into_iter().map(call).collect::<Vec<_>>()).await?;
@@ -129,7 +133,7 @@ impl Presence for RedisPresence {
             let key = self.users(shard, node);
             let mut call = cmd("SREM");
             call.arg(&key);
-            places.iter().for_each(|at| _ = call.arg(users[*at].as_str()));
+            call.arg(names(users, &places));
             (key, call)
         };
         self.servers.ask_all("let users leave", &sharded(users).into_iter().map(call).collect::<Vec<_>>()).await?;
@@ -156,7 +160,7 @@ impl Presence for RedisPresence {
             let key = self.nodes(*shard);
             let mut call = cmd("EVAL");
             call.arg(include_str!("presence/online.lua")).arg(1).arg(&key).arg(self.users(*shard, ""));
-            places.iter().for_each(|at| _ = call.arg(users[*at].as_str()));
+            call.arg(names(users, places));
             (key, call)
         };
         let answers = self.servers.ask_all("ask who is online", &shards.iter().map(call).collect::<Vec<_>>()).await?;

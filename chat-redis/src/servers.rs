@@ -102,6 +102,15 @@ impl Servers {
         answers.map_err(Failure::of(what))
     }
 
+    /// Sends one command to every server.
+    pub(crate) async fn ask_everybody(&self, what: &'static str, command: Cmd) -> Result<Vec<Value>, Failure> {
+        let mut once = Pipeline::with_capacity(1);
+        once.add_command(command);
+        let map = self.map.read().clone();
+        let asked = map.servers().map(|server| self.send(server, &once));
+        Ok(try_join_all(asked).await.map_err(Failure::of(what))?.concat())
+    }
+
     async fn try_all(&self, commands: &[(String, Cmd)]) -> Result<Vec<Value>, RedisError> {
         let mut shares: BTreeMap<Address, (Vec<usize>, Pipeline)> = BTreeMap::new();
         for (at, (key, command)) in commands.iter().enumerate() {

@@ -230,7 +230,9 @@ impl Ears {
         }
         // A slot that has moved is heard from its new owner only.
         for (_, other) in self.open.iter_mut().filter(|(address, _)| *address != server) {
-            self.missed |= channels.iter().fold(false, |moved, channel| other.channels.remove(channel) || moved);
+            for channel in &channels {
+                self.missed |= other.channels.remove(channel);
+            }
         }
         let Some(ear) = self.open.get_mut(server) else { return Ok(()) };
         let _: Value = each("SSUBSCRIBE", &channels).query_async(&mut ear.connection).await?;
@@ -302,6 +304,8 @@ fn message(heard: &Heard, data: Vec<Value>) {
 /// Makes one command per channel: in a cluster, one command can only name channels of one slot.
 fn each(command: &str, channels: &[String]) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(channels.len());
-    channels.iter().for_each(|channel| _ = pipeline.add_command(cmd(command).arg(channel).to_owned()));
+    for channel in channels {
+        pipeline.cmd(command).arg(channel);
+    }
     pipeline
 }

@@ -132,7 +132,12 @@ impl Database {
             rows.push(EntryRow::new(&new.at(room, *seq), Some(new.hash), guard, *author));
         }
         let head = fresh.last().map_or(Seq::ZERO, |(_, seq)| *seq);
-        if !self.raise(room, head).await? || !attempt("insert entries", self.entries.insert_many(rows)).await? {
+        if !self.raise(room, head).await? {
+            return Ok(None);
+        }
+        // After the head is raised, and before anything is there to be missed: see `feed.rs`.
+        self.put_behind(room).await?;
+        if !attempt("insert entries", self.entries.insert_many(rows)).await? {
             return Ok(None);
         }
         Ok(Some(fresh.iter().map(|(new, seq)| new.at(room, *seq)).collect()))

@@ -14,7 +14,7 @@ use crate::{
     MongoConfig, durable,
     error::{ask, attempted, is_no_promise},
     people::People,
-    row::{EntryRow, MarkRow, MemberRow, RoomRow},
+    row::{EntryRow, FeedRow, MarkRow, MemberRow, RoomRow},
 };
 
 /// The version of what the documents look like.
@@ -32,6 +32,7 @@ pub(crate) struct Database {
     pub(crate) members: Collection<MemberRow>,
     pub(crate) marks: Collection<MarkRow>,
     pub(crate) people: People,
+    pub(crate) feeds: Collection<FeedRow>,
     turns: Vec<Mutex<()>>,
 }
 
@@ -54,6 +55,7 @@ impl Database {
             members: database.collection(&named("members")),
             marks: database.collection(&named("marks")),
             people: People(database.collection(&named("users"))),
+            feeds: database.collection(&named("feeds")),
             turns: (0..TURNS).map(|_| Mutex::default()).collect(),
         };
         if config.indexes {
@@ -77,7 +79,7 @@ impl Database {
         make(&self.members, &[doc! { "room": 1, "user": 1 }], true).await?;
         make(&self.members, &[doc! { "user": 1, "room": 1 }], false).await?;
         make(&self.marks, &[doc! { "room": 1, "user": 1 }], true).await?;
-        make(&self.rooms, &[doc! { "visibility": 1, "active": -1 }], false).await?;
+        make(&self.rooms, &[doc! { "visibility": 1, "active": -1 }, doc! { "behind": 1 }], false).await?;
         make(&self.people.0, &[doc! { "user": 1 }], true).await
     }
 }

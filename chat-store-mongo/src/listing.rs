@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use chat_core::{
     Entry, Member, Page, RoomId, RoomSummary, Seq, StoreError, Timestamp, UserId,
     model::{Person, RoomRecord, Visibility},
-    store::{Access, Listing},
+    store::{Access, Listing, Tail},
 };
 use futures::future::try_join_all;
 use mongodb::bson::{Binary, Document, doc};
@@ -129,9 +129,12 @@ impl Database {
         let member = asking.and_then(|asking| asking.members.get(&row.id.bytes)).cloned();
         let read = asking.and_then(|asking| asking.marks.get(&row.id.bytes)).copied().unwrap_or_default();
         let (last, with, unread) = (
-            self.last_message(&record, row.first()).await?,
+            self.last_message(record.id, row.first()).await?,
             self.other(&record, member.as_ref()).await?,
-            self.unread(row, member.as_ref(), read).await?,
+            match &member {
+                Some(member) => self.unread(row, Some(&member.user), read.max(member.since)).await?,
+                None => 0,
+            },
         );
         let mut summary = RoomSummary::new(record, member, row.as_of(), row.guard());
         summary.active = row.active.map_or(summary.active, Timestamp);
@@ -139,10 +142,19 @@ impl Database {
         Ok(summary)
     }
 
-    async fn last_message(&self, room: &RoomRecord, first: Seq) -> Result<Option<Entry>, StoreError> {
-        let rows = self.messages(room.id, doc! { "$gte": first.to_stored() }, -1, 1).await?;
+    /// Returns how the end of a log looks to a user.
+    pub(crate) async fn tail(&self, user: Option<&UserId>, room: RoomId, after: Seq) -> Result<Tail, StoreError> {
+        let row = self.room(room).await?;
+        let last = self.last_message(room, row.first()).await?;
+        let is_read = last.as_ref().is_none_or(|last| last.seq <= after);
+        let unread = if is_read { 0 } else { self.unread(&row, user, after).await? };
+        Ok(Tail { last, unread })
+    }
+
+    async fn last_message(&self, room: RoomId, first: Seq) -> Result<Option<Entry>, StoreError> {
+        let rows = self.messages(room, doc! { "$gte": first.to_stored() }, -1, 1).await?;
         let people = self.authors(&rows).await?;
-        rows.into_iter().next().map(|row| shown(room.id, row, &people)).transpose()
+        rows.into_iter().next().map(|row| shown(room, row, &people)).transpose()
     }
 
     /// Returns the other one in a room of two.
@@ -153,12 +165,11 @@ impl Database {
         Ok(other.map(|other| Person::new(other.user, other.name)))
     }
 
-    /// Counts the messages of others that a member has not read.
-    async fn unread(&self, row: &RoomRow, member: Option<&Member>, read: Seq) -> Result<u64, StoreError> {
-        let Some(member) = member else { return Ok(0) };
-        let after = read.max(member.since).max(row.first().prev());
+    /// Counts the messages of others than a user after a position.
+    async fn unread(&self, row: &RoomRow, user: Option<&UserId>, after: Seq) -> Result<u64, StoreError> {
+        let after = after.max(row.first().prev());
         let mut filter = doc! { "room": row.id.clone(), "message": true, "seq": { "$gt": after.to_stored() } };
-        if let Some(own) = self.people.numbers([&member.user]).await?.get(&member.user) {
+        if let Some(own) = self.people.numbers(user).await?.into_values().next() {
             filter.insert("author", doc! { "$ne": own });
         }
         ask("count unread messages", self.entries.count_documents(filter)).await

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use chat_core::{
-    Entry, LogStore, Page, RoomId, Seq, StoreError,
-    store::{Append, Head, Outcome},
+    Entry, LogStore, Page, RoomId, Seq, StoreError, UserId,
+    store::{Append, Head, Outcome, Tail},
 };
 use futures::future::try_join_all;
 
@@ -29,5 +29,9 @@ impl LogStore for MongoStore {
 
     async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
         self.0.trim(room, through).await
+    }
+
+    async fn tails(&self, user: Option<&UserId>, after: &[(RoomId, Seq)]) -> Result<Vec<Tail>, StoreError> {
+        try_join_all(after.iter().map(|(room, after)| self.0.tail(user, *room, *after))).await
     }
 }

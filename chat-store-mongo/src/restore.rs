@@ -78,6 +78,7 @@ impl Database {
         let fresh = part.after(self.last(room).await?.map_or(Seq::ZERO, |last| Seq::from_stored(last.seq)))?;
         let numbers = self.meet(fresh, part).await?;
         self.stand(fresh, part).await?;
+        self.put_behind(room).await?;
         let rows = fresh.iter().map(|kept| {
             let author = numbers.get(&kept.entry.author).ok_or_else(|| unreadable("author"))?;
             EntryRow::restored(kept, &part.state, *author)

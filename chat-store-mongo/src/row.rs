@@ -1,6 +1,6 @@
 //! What documents look like.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use chat_core::{
     Body, Entry, EntryId, Key, Member, Role, RoomId, Seq, StoreError, StoreErrorKind, Timestamp, UserId,
@@ -234,6 +234,24 @@ impl MemberRow {
         let role: Role = serde_json::from_value(self.role.into()).map_err(|_| unreadable("role"))?;
         Ok(Member::new(user(self.user)?, name, role, Seq::from_stored(self.since)))
     }
+}
+
+/// Is somebody who follows all logs. Where they are stands in the documents of the rooms.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FeedRow {
+    #[serde(rename = "_id")]
+    pub(crate) consumer: String,
+    /// Whether all rooms that were there before are marked as behind.
+    pub(crate) ready: bool,
+}
+
+/// Is the part of a room that tells how far those are who follow all logs.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct PlacesRow {
+    #[serde(rename = "_id")]
+    pub(crate) id: Binary,
+    #[serde(default)]
+    pub(crate) places: HashMap<String, i64>,
 }
 
 /// Is how far a user has read a room.

@@ -15,6 +15,12 @@ chat_core::store_conformance!(
     async || Place::make().with_store().await
 );
 
+chat_core::feed_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    feed_of_mongodb,
+    async || Place::make().with_store().await
+);
+
 chat_core::restore_conformance!(
     #[ignore = "needs MongoDB: scripts/test"]
     restore_mongodb,

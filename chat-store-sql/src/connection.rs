@@ -2,13 +2,13 @@
 
 use std::future::Future;
 
-use chat_core::{RoomId, Seq, StoreError, UserId};
+use chat_core::{RoomId, Seq, StoreError, UserId, store::Consumer};
 use sqlx::Error;
 
 use crate::{
     error::during,
     prefix::Prefix,
-    row::{EntryRow, HeadRow, KeptRow, KnownRow, MarkRow, MemberRow, RoomRow, StateRow, SummaryRow},
+    row::{BehindRow, EntryRow, HeadRow, KeptRow, KnownRow, MarkRow, MemberRow, RoomRow, StateRow, SummaryRow},
     statements::Statements,
 };
 
@@ -28,7 +28,8 @@ pub(crate) use args;
 
 /// Is a connection of one dialect. It is given statements that have been [filled](Prefix::fill).
 pub(crate) trait Connection:
-    Fetch<EntryRow>
+    Fetch<BehindRow>
+    + Fetch<EntryRow>
     + Fetch<HeadRow>
     + Fetch<KeptRow>
     + Fetch<KnownRow>
@@ -150,6 +151,12 @@ impl From<String> for Arg {
 impl From<&str> for Arg {
     fn from(text: &str) -> Self {
         Self::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<&Consumer> for Arg {
+    fn from(consumer: &Consumer) -> Self {
+        consumer.as_str().into()
     }
 }
 

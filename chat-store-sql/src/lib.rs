@@ -25,7 +25,7 @@
 //!
 //! # Inside
 //!
-//! `log.rs` and `rooms.rs` are the two ports; they forward to the store of one dialect. What a store does is written once
+//! `log.rs`, `rooms.rs` and `feed.rs` are the ports; they forward to the store of one dialect. What a store does is written once
 //! for all dialects: `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `people.rs` finds and forgets
 //! people, `restore.rs` moves whole logs. A dialect has a folder of its own with
 //! what is left: `sql.rs` (the statements it says in its own way), `open.rs` (connecting, settings, schema), and how it writes.
@@ -44,6 +44,7 @@ mod config;
 mod connection;
 mod durable;
 mod error;
+mod feed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -77,7 +78,10 @@ mod work;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Personal, StoreError, StoreErrorKind, store::Restore};
+use chat_core::{
+    Personal, StoreError, StoreErrorKind,
+    store::{Feed, Restore},
+};
 
 pub use config::SqlConfig;
 pub use migrate::Dialect;
@@ -89,9 +93,9 @@ pub use migrate::Dialect;
 pub struct SqlStore(Arc<dyn Whole>);
 
 /// Is all that the store of a dialect does.
-trait Whole: Personal + Restore {}
+trait Whole: Personal + Restore + Feed {}
 
-impl<T: Personal + Restore> Whole for T {}
+impl<T: Personal + Restore + Feed> Whole for T {}
 
 impl SqlStore {
     /// Opens the database at a URL with the default configuration.

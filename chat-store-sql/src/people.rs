@@ -52,6 +52,8 @@ const DROP_MEMBERS: &str = "DELETE FROM {p}members WHERE room = (SELECT num FROM
 
 const DROP_MARKS: &str = "DELETE FROM {p}marks WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
 
+const DROP_PLACES: &str = "DELETE FROM {p}places WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
+
 const DROP_ROOM: &str = "DELETE FROM {p}rooms WHERE id = ?1";
 
 const RENAME: &str = "UPDATE {p}users SET id = ?2, name = NULL WHERE id = ?1";
@@ -128,7 +130,7 @@ pub(crate) async fn forget<C: Connection>(
 ) -> Result<(), StoreError> {
     let (what, inbox) = ("forget a person", RoomId::inbox(user));
     lock(db, [inbox].into()).await?;
-    for statement in [DROP_ENTRIES, DROP_MEMBERS, DROP_MARKS, DROP_ROOM] {
+    for statement in [DROP_ENTRIES, DROP_MEMBERS, DROP_MARKS, DROP_PLACES, DROP_ROOM] {
         db.execute(what, statement, args![inbox]).await?;
     }
     db.execute(what, RENAME, args![user, stand_in]).await?;
@@ -161,4 +163,4 @@ impl PeopleStore for SqlStore {
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[&str] =
-    &[PERSON, ROOMS_OF, NAMED, UNMARK, DROP_ENTRIES, DROP_MEMBERS, DROP_MARKS, DROP_ROOM, RENAME];
+    &[PERSON, ROOMS_OF, NAMED, UNMARK, DROP_ENTRIES, DROP_MEMBERS, DROP_MARKS, DROP_PLACES, DROP_ROOM, RENAME];

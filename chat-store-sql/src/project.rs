@@ -9,6 +9,7 @@ use chat_core::{
 
 use crate::{
     connection::{Arg, Connection, Db, args},
+    feed,
     row::{EntryRow, HeadRow, Shown, array, display_name, hex, json, text, word},
     steps::{Advance, Numbers, Steps, lock},
 };
@@ -152,7 +153,7 @@ pub(crate) async fn create<C: Connection>(
     let (id, visibility) = (entry.id.as_bytes().to_vec(), word(record.visibility));
     let args = args![entry.room, id, entry.at.0, text(record)?, visibility];
     db.execute("create a room", C::STATEMENTS.create, args).await?;
-    Ok(())
+    feed::created(db, entry.room).await
 }
 
 /// Returns the last entry of each room.

@@ -127,6 +127,9 @@ pub(crate) type KnownRow = (i64, i64, i64, Option<i64>, Option<String>, Option<i
 /// Is where a room stands: its index, head, the id there, guard, first position.
 pub(crate) type HeadRow = (i64, i64, Vec<u8>, i64, i64);
 
+/// Is a room in which a consumer is behind: its id, the place, the head. Without id: the consumer is behind nowhere.
+pub(crate) type BehindRow = (Option<Vec<u8>>, i64, i64);
+
 /// Is a row of a list of members.
 pub(crate) struct MemberRow {
     user: String,

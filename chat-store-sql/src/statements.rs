@@ -19,12 +19,18 @@ pub(crate) struct Statements {
     pub(crate) mark: &'static str,
     /// The index and the head of each room that exists: `"room"`.
     pub(crate) heads: &'static str,
+    /// Raises the places of consumer ?2, as far as the rooms' heads: `["room", place]`.
+    pub(crate) places: &'static str,
+    /// Makes those who create rooms and those who begin to follow all rooms wait for each other: the first of the two is
+    /// for who creates. `None` where only one connection writes.
+    pub(crate) gate: Option<[&'static str; 2]>,
 }
 
 impl Statements {
     #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<&'static str> {
-        let Self { lock, see, create, join, mark, heads } = *self;
-        [see, create, join, mark, heads].into_iter().chain(lock).collect()
+        let Self { lock, see, create, join, mark, heads, places, gate } = *self;
+        let all = [see, create, join, mark, heads, places];
+        all.into_iter().chain(lock).chain(gate.into_iter().flatten()).collect()
     }
 }

@@ -98,6 +98,8 @@ pub(crate) struct Logs<'a> {
 pub(crate) struct Numbers {
     pub(crate) rooms: HashMap<RoomId, i64>,
     pub(crate) users: HashMap<UserId, i64>,
+    /// Whether it is known that nobody follows all rooms.
+    pub(crate) no_feeds: bool,
 }
 
 /// Is how far a room moves.

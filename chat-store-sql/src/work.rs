@@ -2,12 +2,13 @@
 
 use chat_core::{
     Entry, RoomId, Seq, StoreError, UserId,
-    store::{Append, Outcome, Part},
+    store::{Append, Consumer, Outcome, Part},
 };
 
 use crate::{
     append::{append, trim},
     connection::Db,
+    feed,
     people::{forget, forget_in},
     project::{mark, project},
     restore::restore,
@@ -21,6 +22,9 @@ pub(crate) enum Work {
     Trim(RoomId, Seq),
     Mark(UserId, RoomId, Seq),
     Project(Vec<Entry>),
+    Follow(Consumer),
+    Advance(Consumer, Vec<(RoomId, Seq)>),
+    Unfollow(Consumer),
     ForgetIn(RoomId, UserId, UserId),
     Forget(UserId, UserId),
     Restore(Part),
@@ -46,6 +50,9 @@ impl Work {
                 Self::Trim(room, through) => trim(db, *room, *through).await?,
                 Self::Mark(user, room, read) => mark(db, user, *room, *read).await?,
                 Self::Project(entries) => project(db, entries).await?,
+                Self::Follow(consumer) => feed::follow(db, consumer).await?,
+                Self::Advance(consumer, places) => feed::advance(db, consumer, places).await?,
+                Self::Unfollow(consumer) => feed::forget(db, consumer).await?,
                 Self::ForgetIn(room, user, stand_in) => forget_in(db, *room, user, stand_in).await?,
                 Self::Forget(user, stand_in) => forget(db, user, stand_in).await?,
                 Self::Restore(part) => restore(db, part).await?,

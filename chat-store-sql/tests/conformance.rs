@@ -20,6 +20,8 @@ chat_core::store_conformance!(sqlite_in_a_file, async || {
 
 chat_core::store_conformance!(sqlite_in_memory, async || SqlStore::open("sqlite::memory:").await.expect("a store"));
 
+chat_core::feed_conformance!(feed_of_sqlite, async || SqlStore::open("sqlite::memory:").await.expect("a store"));
+
 #[cfg(feature = "postgres")]
 chat_core::store_conformance!(
     #[ignore = "needs PostgreSQL: scripts/test"]
@@ -27,10 +29,24 @@ chat_core::store_conformance!(
     async || Place::postgres().await.with_store().await
 );
 
+#[cfg(feature = "postgres")]
+chat_core::feed_conformance!(
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    feed_of_postgres,
+    async || Place::postgres().await.with_store().await
+);
+
 #[cfg(feature = "mysql")]
 chat_core::store_conformance!(
     #[ignore = "needs MariaDB or MySQL: scripts/test"]
     mysql,
+    async || Place::mysql().await.with_store().await
+);
+
+#[cfg(feature = "mysql")]
+chat_core::feed_conformance!(
+    #[ignore = "needs MariaDB or MySQL: scripts/test"]
+    feed_of_mysql,
     async || Place::mysql().await.with_store().await
 );
 

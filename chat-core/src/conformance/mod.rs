@@ -20,6 +20,7 @@
 pub mod broker;
 pub mod dead_letters;
 pub mod faulty;
+pub mod feed;
 pub mod hub;
 pub mod people;
 pub mod presence;
@@ -115,6 +116,7 @@ mod tests {
     #[test]
     fn every_promise_of_a_port_is_a_case_of_its_suite() {
         assert_eq!(promised(include_str!("../store.rs")), store::CASES);
+        assert_eq!(promised(include_str!("../store/feed.rs")), feed::CASES);
         assert_eq!(promised(include_str!("../store/people.rs")), people::CASES);
         assert_eq!(promised(include_str!("../store/restore.rs")), restore::CASES);
         assert_eq!(promised(include_str!("../broker.rs")), broker::CASES);

@@ -218,6 +218,7 @@ impl EngineBuilder {
             draining: false.into(),
             closing: false.into(),
             store_ok: true.into(),
+            doubts: super::restored::Doubts::default(),
             no_bytes: hub::no_bytes(),
         });
         let mut tasks = Tasks::default();

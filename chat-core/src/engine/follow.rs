@@ -251,11 +251,19 @@ impl Inner {
         if live.reached().await > before {
             return Ok(());
         }
-        while let Some(after) = live.reached().await {
-            let page = self.read_log(live.id(), after).await?;
+        while let Some(stands) = live.stands().await {
+            // From the entry that passed last: it must still be the one.
+            let mut page = self.read_log(live.id(), stands.seq.prev()).await?;
             metrics::counter!("chat_repairs_total").increment(1);
             let full = page.len() == usize::from(PAGE);
-            live.feed(after, page.into_iter().map(Arc::new).collect()).await;
+            if let Some(last) = page.first().filter(|entry| entry.seq == stands.seq) {
+                if stands.id.is_some_and(|id| id != last.id) {
+                    self.begin_anew(live.id()).await;
+                    break;
+                }
+                page.remove(0);
+            }
+            live.feed(stands.seq, page.into_iter().map(Arc::new).collect()).await;
             if !full {
                 break;
             }
@@ -266,8 +274,13 @@ impl Inner {
     /// Takes entries that are in the log and lets them pass. What came too early waits a moment for the rest.
     pub(super) async fn let_pass(self: &Arc<Self>, room: RoomId, entries: Vec<Arc<Entry>>) {
         let Some(live) = self.rooms.get(room) else { return };
-        if live.deliver(entries).await == Standing::Behind {
-            self.repair_later(live);
+        if self.doubts_store() {
+            return self.repair_or_log(&live).await; // what is before them may be another log by now
+        }
+        match live.deliver(entries).await {
+            Standing::Whole => {}
+            Standing::Behind => self.repair_later(live),
+            Standing::Forked => self.begin_anew(room).await,
         }
     }
 

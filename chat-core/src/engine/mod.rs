@@ -27,6 +27,7 @@ mod reads;
 mod recorder;
 mod relay;
 mod retain;
+mod restored;
 mod session;
 #[cfg(test)]
 mod splice;
@@ -120,6 +121,7 @@ struct Inner {
     /// The drain has come to closing sessions: who is seated from now on is closed at once.
     closing: AtomicBool,
     store_ok: AtomicBool,
+    doubts: restored::Doubts,
     no_bytes: Arc<dyn Encoding>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
-use super::Inner;
+use super::{Inner, restored::has_gone_back};
 use crate::fanout::LiveRoom;
 
 /// Rooms asked about in one query.
@@ -18,22 +18,38 @@ pub(super) async fn run(engine: Arc<Inner>) {
         let limits = &engine.limits;
         let wait = if engine.relay.in_trouble() { limits.poll_interrupted } else { limits.poll };
         let _ = tokio::time::timeout(wait, engine.poll_now.notified()).await;
+        let failures = engine.failures();
+        let mut found = true;
         for rooms in engine.rooms.all().chunks(ROOMS_PER_QUERY) {
-            poll(&engine, rooms).await;
+            found &= poll(&engine, rooms).await;
+        }
+        if found {
+            engine.settle_doubts(failures);
         }
     }
 }
 
-async fn poll(engine: &Arc<Inner>, rooms: &[Arc<LiveRoom>]) {
+/// Compares some rooms with their logs. Returns whether the store has answered.
+async fn poll(engine: &Arc<Inner>, rooms: &[Arc<LiveRoom>]) -> bool {
     let ids: Vec<_> = rooms.iter().map(|room| room.id()).collect();
+    // Before the heads are asked for: a head may be older than what passes meanwhile.
+    let mut stood = Vec::with_capacity(rooms.len());
+    for room in rooms {
+        stood.push(room.stands().await);
+    }
     let heads = match engine.store.heads(&ids).await {
         Ok(heads) => heads,
         Err(error) => {
             engine.store_failed(&error);
-            return;
+            return false;
         }
     };
     engine.store_ok(true);
+    let mut known = stood.into_iter().zip(&heads).filter_map(|(stood, head)| Some((stood?, head)));
+    if let Some((stood, _)) = known.find(|(stood, head)| has_gone_back(*stood, head)) {
+        engine.begin_anew(stood.room).await;
+        return true;
+    }
     stream::iter(rooms.iter().zip(heads))
         .for_each_concurrent(REPAIRS_AT_ONCE, async |(room, head)| {
             if room.reached().await.is_some_and(|reached| reached < head.seq) {
@@ -41,4 +57,5 @@ async fn poll(engine: &Arc<Inner>, rooms: &[Arc<LiveRoom>]) {
             }
         })
         .await;
+    true
 }

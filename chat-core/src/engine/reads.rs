@@ -75,6 +75,7 @@ impl Inner {
         tracing::warn!(%error, "the store failed");
         metrics::counter!("chat_store_errors_total").increment(1);
         if error.is_transient() {
+            self.doubt_store(error);
             self.store_ok(false);
         }
         HubError::from(Code::Retry).after(Duration::from_secs(1))

@@ -70,6 +70,8 @@ pub(super) async fn run(engine: Arc<Inner>, mut queue: mpsc::Receiver<Submission
 
 #[derive(Default)]
 struct Recorder {
+    /// In which era of the log it remembers.
+    era: u64,
     judge: Judge,
     /// The last entry this lane stored in each room.
     tails: HashMap<RoomId, (Seq, EntryId)>,
@@ -85,6 +87,9 @@ struct Share {
 
 impl Recorder {
     async fn round(&mut self, engine: &Arc<Inner>, queue: &mut mpsc::Receiver<Submission>, batch: Vec<Submission>) {
+        if self.era != engine.era() {
+            *self = Self { era: engine.era(), ..Self::default() };
+        }
         metrics::histogram!("chat_batch_drafts").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         let mut waiting: BTreeMap<RoomId, VecDeque<Submission>> = BTreeMap::new();
         for submission in super::judge::screen(engine, batch).await {
@@ -314,6 +319,7 @@ async fn call(
             Ok(Ok(outcomes)) => break Some(outcomes),
             Ok(Err(error)) if error.is_transient() => {
                 tracing::warn!(%error, "the store did not take a batch; it is repeated");
+                engine.doubt_store(&error);
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store refused a batch for good");
@@ -330,6 +336,9 @@ async fn call(
         wait = (wait * 2).min(Duration::from_millis(500));
     };
     engine.store_ok(outcomes.is_some());
+    if engine.doubts_store() {
+        engine.poll_now.notify_one();
+    }
     metrics::histogram!("chat_append_seconds").record(started.elapsed().as_secs_f64());
     let batch = Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone());
     shares.iter_mut().zip(batch).for_each(|(share, append)| share.append = append);

@@ -76,6 +76,8 @@ pub(crate) enum Standing {
     Whole,
     /// Something before what was offered is missing.
     Behind,
+    /// Another entry has passed at a position of what was offered: the log has gone back.
+    Forked,
 }
 
 /// Says what came of attaching a session.
@@ -148,6 +150,17 @@ impl LiveRoom {
         passed.map(|passed| passed.entry.id)
     }
 
+    /// Returns the last position that has passed, with its id where that is known.
+    pub(crate) async fn stands(&self) -> Option<Cursor> {
+        let state = self.state.lock().await;
+        state.next.map(|next| Cursor::new(self.id, next.prev(), state.last))
+    }
+
+    /// Forgets where it stands, what has passed and who follows.
+    pub(crate) async fn forget(&self) {
+        *self.state.lock().await = State::default();
+    }
+
     /// Sets where the room begins, unless it has begun. Everything committed later reaches it by
     /// [`LiveRoom::deliver`] or by repair.
     pub(crate) async fn begin(&self, head: Seq, last: Option<EntryId>, guard: Seq) {
@@ -177,6 +190,8 @@ impl LiveRoom {
                     self.pass(&mut state, entry).await;
                     next = next.next();
                 }
+            } else if entry.seq < next && state.has_passed(&entry) == Some(false) {
+                return Standing::Forked;
             } else if entry.seq > next && state.ahead.len() < AHEAD_MAX {
                 state.ahead.insert(entry.seq, entry);
             }
@@ -385,6 +400,13 @@ impl State {
             group.seats.retain(|subscriber| subscriber.seat.number != number);
         }
         self.groups.retain(|group| !group.seats.is_empty());
+    }
+
+    /// Tells whether it was this entry that passed at its position, if that is still known.
+    fn has_passed(&self, entry: &Entry) -> Option<bool> {
+        let first = self.ring.front()?.entry.seq;
+        let at = usize::try_from(entry.seq.get().checked_sub(first.get())?).ok()?;
+        self.ring.get(at).map(|passed| passed.entry.id == entry.id)
     }
 
     fn seats(&self) -> impl Iterator<Item = &Arc<Seat>> {

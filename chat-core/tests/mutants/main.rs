@@ -3,6 +3,7 @@
 
 mod broker;
 mod dead_letters;
+mod feed;
 mod hub;
 mod presence;
 mod queue;

@@ -48,6 +48,7 @@ mutants! { store, broken;
     trim_forgets_the_old: TrimsNothing,
     trim_keeps_the_creation_and_the_last: TrimsTheLast,
     a_trimmed_key_is_too_old: CallsItStale,
+    tails_are_what_lists_show: CountsOneMore,
     access_follows_the_log: LosesTopics,
     a_second_join_changes_nothing: JoinsAgain,
     members_page_by_user_id: IgnoresAfter,

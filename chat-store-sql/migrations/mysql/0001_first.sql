@@ -63,4 +63,20 @@ CREATE TABLE IF NOT EXISTS {p}marks (
     PRIMARY KEY (room, `user`)
 ) ENGINE = InnoDB;
 
+-- Who follows all logs, such as a search index.
+CREATE TABLE IF NOT EXISTS {p}feeds (
+    num      BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    consumer VARCHAR(32) NOT NULL UNIQUE
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- How far each of them is: a row for each room that has a log.
+CREATE TABLE IF NOT EXISTS {p}places (
+    room   BIGINT NOT NULL,
+    feed   BIGINT NOT NULL,
+    place  BIGINT NOT NULL,
+    behind TINYINT NOT NULL,            -- 1 while the place is below the head
+    PRIMARY KEY (room, feed),
+    KEY {p}places_behind (feed, behind, room)
+) ENGINE = InnoDB;
+
 INSERT IGNORE INTO `{p}schema` (version) VALUES (1);

@@ -70,6 +70,23 @@ CREATE TABLE {p}marks (
     PRIMARY KEY (room, "user")
 );
 
+-- Who follows all logs, such as a search index.
+CREATE TABLE {p}feeds (
+    num      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer text COLLATE "C" NOT NULL UNIQUE
+);
+
+-- How far each of them is: a row for each room that has a log.
+CREATE TABLE {p}places (
+    room   bigint NOT NULL,
+    feed   bigint NOT NULL,
+    place  bigint NOT NULL,
+    behind smallint NOT NULL,           -- 1 while the place is below the head
+    PRIMARY KEY (room, feed)
+);
+
+CREATE INDEX {p}places_behind ON {p}places (feed, room) WHERE behind = 1;
+
 -- Appends drafts that change nothing but their own log, in one round trip. Each array has one element per draft, a share's
 -- drafts follow each other, and all of a share have the same guard (NULL: only ask). Answers per draft:
 --   0 stored at `seqs`, 1 duplicate of `seqs` and `stored_ids`, 2 conflict, 3 stale since `seqs`, 4 missing, 6 too old.
@@ -107,6 +124,9 @@ BEGIN
             FROM (SELECT num, max(seq) AS head, (array_agg(id ORDER BY seq DESC))[1] AS head_id, max(at) AS active
                   FROM ready GROUP BY num) AS s
             WHERE r.num = s.num
+            RETURNING r.num
+        ), marked AS (
+            UPDATE {p}places AS l SET behind = 1 FROM moved WHERE l.room = moved.num AND l.behind = 0
         )
         SELECT array_agg(a.seq ORDER BY a.n) INTO seqs FROM ready AS a;
     EXCEPTION WHEN unique_violation THEN
@@ -163,6 +183,9 @@ BEGIN
         FROM (SELECT num, max(seq) AS head, (array_agg(id ORDER BY n DESC))[1] AS head_id, max(at) AS active
               FROM numbered WHERE outcome = 0 GROUP BY num) AS s
         WHERE r.num = s.num
+        RETURNING r.num
+    ), marked AS (
+        UPDATE {p}places AS l SET behind = 1 FROM moved WHERE l.room = moved.num AND l.behind = 0
     ), answered AS (
         SELECT n, outcome, coalesce(old_id, first_id) AS stored_id, CASE
             WHEN outcome = 3 THEN coalesce(standing, 0)

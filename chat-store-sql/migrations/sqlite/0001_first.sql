@@ -69,4 +69,25 @@ CREATE TABLE {p}marks (
     PRIMARY KEY (room, user)
 ) STRICT, WITHOUT ROWID;
 
+-- Who follows all logs, such as a search index.
+CREATE TABLE {p}feeds (
+    num      INTEGER PRIMARY KEY,
+    consumer TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- How far each of them is: a row for each room that has a log.
+CREATE TABLE {p}places (
+    room   INTEGER NOT NULL,
+    feed   INTEGER NOT NULL,
+    place  INTEGER NOT NULL,
+    behind INTEGER NOT NULL,            -- 1 while the place is below the head
+    PRIMARY KEY (room, feed)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX {p}places_behind ON {p}places (feed, room) WHERE behind = 1;
+
+CREATE TRIGGER {p}moved AFTER UPDATE OF head ON {p}rooms BEGIN
+    UPDATE {p}places SET behind = 1 WHERE room = new.num AND behind = 0;
+END;
+
 INSERT INTO {p}schema (version) VALUES (1);

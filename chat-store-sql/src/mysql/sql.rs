@@ -42,6 +42,17 @@ const STATEMENTS: Statements = Statements {
         SELECT CAST(v.n AS SIGNED) - 1, r.head, r.head_id, r.guard, r.first
         FROM JSON_TABLE(?1, '$[*]' COLUMNS (n FOR ORDINALITY, room CHAR(32) PATH '$')) AS v
         STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)",
+    // In whichever order the two are set, the outcome is the same.
+    places: "
+        UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (room CHAR(32) PATH '$[0]', place BIGINT PATH '$[1]')) AS v
+        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
+        STRAIGHT_JOIN {p}feeds AS f ON f.consumer = ?2
+        STRAIGHT_JOIN {p}places AS l ON l.room = r.num AND l.feed = f.num
+        SET l.behind = greatest(l.place, v.place) < r.head, l.place = greatest(l.place, least(v.place, r.head))",
+    gate: Some([
+        "SELECT version, 0 FROM \"{p}schema\" LOCK IN SHARE MODE",
+        "SELECT version, 0 FROM \"{p}schema\" FOR UPDATE",
+    ]),
 };
 
 connection!(MySqlConnection, MySqlRow, STATEMENTS, in_order);

@@ -18,8 +18,8 @@ use crate::{
 
 /// Each is found by its id, whatever the planner thinks: walking through a small table would lock all of it.
 const LOCK: Rows = Rows {
-    statement: "SELECT r.id, r.num, r.head, r.guard, r.trimmed_ms FROM {p}rooms AS r FORCE INDEX (id)
-                WHERE r.id IN ({rows}) ORDER BY r.id FOR UPDATE",
+    statement: "SELECT r.id, r.num, r.head, r.guard, r.trimmed_ms, (SELECT count(*) FROM {p}feeds) FROM {p}rooms AS r
+                FORCE INDEX (id) WHERE r.id IN ({rows}) ORDER BY r.id FOR UPDATE",
     row: "?",
 };
 
@@ -52,8 +52,12 @@ const ADVANCE: Rows = Rows {
     row: "(?,?,?,?,?,1,?,'','')",
 };
 
+/// Marks rooms for those who follow them all.
+const BEHIND: Rows =
+    Rows { statement: "UPDATE {p}places SET behind = 1 WHERE room IN ({rows}) AND behind = 0", row: "?" };
+
 #[cfg(test)]
-pub(super) const STATEMENTS: [Rows; 6] = [LOCK, NUMBERS, USERS, KNOWN, INSERT, ADVANCE];
+pub(super) const STATEMENTS: [Rows; 7] = [LOCK, NUMBERS, USERS, KNOWN, INSERT, ADVANCE, BEHIND];
 
 /// Is a statement for any number of rows.
 #[derive(Clone, Copy)]
@@ -166,7 +170,12 @@ impl Steps for MySqlConnection {
             Ok([num.into(), (*room).into(), to.last.seq.into(), head_id, to.guard.into(), to.active.0.into()])
         };
         let rows = rooms.iter().map(row).collect::<Result<_, StoreError>>()?;
-        ADVANCE.execute(db, "move heads", rows).await
+        ADVANCE.execute(db, "move heads", rows).await?;
+        if numbers.no_feeds {
+            return Ok(());
+        }
+        let rooms = rooms.keys().filter_map(|room| Some([(*numbers.rooms.get(room)?).into()])).collect();
+        BEHIND.execute(db, "mark rooms", rooms).await
     }
 }
 
@@ -177,12 +186,14 @@ async fn lock(
     rooms: BTreeSet<RoomId>,
 ) -> Result<(), StoreError> {
     let ids = rooms.into_iter().map(|room| [room.into()]).collect();
-    let rows: Vec<(Vec<u8>, i64, i64, i64, Option<i64>)> = LOCK.fetch(db, "lock rooms", ids).await?;
-    for (id, num, head, guard, trimmed_ms) in rows {
+    let rows: Vec<(Vec<u8>, i64, i64, i64, Option<i64>, i64)> = LOCK.fetch(db, "lock rooms", ids).await?;
+    for (id, num, head, guard, trimmed_ms, feeds) in rows {
         let room = RoomId::from_bytes(bytes(&id)?);
         let (head, guard) = (Seq::from_stored(head), Seq::from_stored(guard));
         logs.standing.insert(room, Standing { head, guard, trimmed_ms });
         logs.numbers.rooms.insert(room, num);
+        // Whoever begins to follow meanwhile begins with all rooms marked.
+        logs.numbers.no_feeds = feeds == 0;
     }
     Ok(())
 }

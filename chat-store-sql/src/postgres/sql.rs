@@ -41,6 +41,18 @@ const STATEMENTS: Statements = Statements {
         SELECT v.n - 1, r.head, r.head_id, r.guard, r.first
         FROM json_array_elements_text(?1::json) WITH ORDINALITY AS v (value, n)
         JOIN {p}rooms AS r ON r.id = decode(v.value, 'hex')",
+    places: "
+        UPDATE {p}places AS l
+        SET place = greatest(l.place, least((v.value ->> 1)::bigint, r.head)),
+            behind = CASE WHEN greatest(l.place, (v.value ->> 1)::bigint) < r.head THEN 1 ELSE 0 END
+        FROM json_array_elements(?1::json) AS v (value)
+        JOIN {p}rooms AS r ON r.id = decode(v.value ->> 0, 'hex')
+        JOIN {p}feeds AS f ON f.consumer = ?2
+        WHERE l.room = r.num AND l.feed = f.num",
+    gate: Some([
+        "SELECT version, 0::bigint FROM \"{p}schema\" FOR SHARE",
+        "SELECT version, 0::bigint FROM \"{p}schema\" FOR UPDATE",
+    ]),
 };
 
 impl ByJson for PgConnection {
@@ -59,10 +71,14 @@ impl ByJson for PgConnection {
         JOIN {p}rooms AS r ON r.id = decode(v.value ->> 0, 'hex')
         JOIN {p}users AS u ON u.id = v.value ->> 4";
     const ADVANCE: &'static str = "
-        UPDATE {p}rooms AS r
-        SET head = (v.value ->> 1)::bigint, head_id = decode(v.value ->> 2, 'hex'),
-            guard = greatest(r.guard, (v.value ->> 3)::bigint), active = greatest(r.active, (v.value ->> 4)::bigint)
-        FROM json_array_elements(?1::json) AS v (value) WHERE r.id = decode(v.value ->> 0, 'hex')";
+        WITH moved AS (
+            UPDATE {p}rooms AS r
+            SET head = (v.value ->> 1)::bigint, head_id = decode(v.value ->> 2, 'hex'),
+                guard = greatest(r.guard, (v.value ->> 3)::bigint), active = greatest(r.active, (v.value ->> 4)::bigint)
+            FROM json_array_elements(?1::json) AS v (value) WHERE r.id = decode(v.value ->> 0, 'hex')
+            RETURNING r.num
+        )
+        UPDATE {p}places AS l SET behind = 1 FROM moved WHERE l.room = moved.num AND l.behind = 0";
 }
 
 connection!(PgConnection, PgRow, STATEMENTS, as_is);

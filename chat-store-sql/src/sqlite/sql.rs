@@ -32,6 +32,16 @@ const STATEMENTS: Statements = Statements {
     heads: "
         SELECT v.key, r.head, r.head_id, r.guard, r.first
         FROM json_each(?1) AS v CROSS JOIN {p}rooms AS r ON r.id = unhex(v.value)",
+    // An update would visit the places first. A place that is there is behind for as long as both it and the new one are.
+    places: "
+        INSERT INTO {p}places (room, feed, place, behind)
+        SELECT r.num, f.num, min(v.value ->> 1, r.head), v.value ->> 1 < r.head
+        FROM json_each(?1) AS v
+        CROSS JOIN {p}rooms AS r ON r.id = unhex(v.value ->> 0)
+        CROSS JOIN {p}feeds AS f ON f.consumer = ?2
+        WHERE true
+        ON CONFLICT (room, feed) DO UPDATE SET place = max(place, excluded.place), behind = min(behind, excluded.behind)",
+    gate: None,
 };
 
 impl ByJson for SqliteConnection {
@@ -48,6 +58,7 @@ impl ByJson for SqliteConnection {
         FROM json_each(?1) AS v
         CROSS JOIN {p}rooms AS r ON r.id = unhex(v.value ->> 0)
         CROSS JOIN {p}users AS u ON u.id = v.value ->> 4";
+    // A trigger of the schema marks the rooms for those who follow them all.
     const ADVANCE: &'static str = "
         UPDATE {p}rooms SET head = v.value ->> 1, head_id = unhex(v.value ->> 2), guard = max(guard, v.value ->> 3),
                             active = max(active, v.value ->> 4)

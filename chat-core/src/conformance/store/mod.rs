@@ -12,11 +12,14 @@ mod read;
 mod rebuild;
 mod rooms;
 pub(super) mod setting;
+mod tails;
 mod trim;
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
-pub use self::{append::*, bodies::*, history::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, trim::*};
+pub use self::{
+    append::*, bodies::*, history::*, projection::*, racing::*, read::*, rebuild::*, rooms::*, tails::*, trim::*,
+};
 use super::suite;
 use crate::Store;
 
@@ -64,6 +67,7 @@ suite! {
     trim_forgets_the_old,
     trim_keeps_the_creation_and_the_last,
     a_trimmed_key_is_too_old,
+    tails_are_what_lists_show,
     access_follows_the_log,
     a_second_join_changes_nothing,
     members_page_by_user_id,

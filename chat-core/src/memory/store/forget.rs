@@ -36,7 +36,9 @@ impl PeopleStore for MemoryStore {
     }
 
     async fn forget(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
-        self.rooms.write().remove(&RoomId::inbox(user));
+        let inbox = RoomId::inbox(user);
+        self.rooms.write().remove(&inbox);
+        self.feeds.lock().gone(inbox);
         let rooms: Vec<_> = self.rooms.read().values().cloned().collect();
         for room in rooms {
             let mut room = room.lock();

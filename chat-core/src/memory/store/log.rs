@@ -129,9 +129,9 @@ impl Log {
         self.keys.insert((entry.author.clone(), entry.key), known);
         let row = Row { raw: entry, shown };
         if row.raw.seq < state.first {
-            self.creation = Some(row)
+            self.creation = Some(row);
         } else {
-            self.rows.push_back(row)
+            self.rows.push_back(row);
         }
         self.trimmed_ms = state.trimmed_ms;
     }

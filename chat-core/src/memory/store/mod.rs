@@ -1,5 +1,6 @@
 //! Logs and rooms in memory.
 
+mod feeds;
 mod forget;
 mod log;
 mod people;
@@ -11,10 +12,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 
-use self::{people::People, room::Room};
+use self::{feeds::Feeds, people::People, room::Room};
 use crate::{
     model::{Body, Entry, Member, Page, RoomChange, RoomId, RoomSummary, Seq, Timestamp, UserId, Visibility},
-    store::{Access, Append, Head, Listing, LogStore, Outcome, RoomStore, StoreError},
+    store::{Access, Append, Behind, Consumer, Feed, Head, Listing, LogStore, Outcome, RoomStore, StoreError},
 };
 
 /// Keeps logs and rooms in memory.
@@ -36,6 +37,7 @@ use crate::{
 pub struct MemoryStore {
     rooms: RwLock<BTreeMap<RoomId, Arc<Mutex<Room>>>>,
     people: Mutex<People>,
+    feeds: Mutex<Feeds>,
 }
 
 impl MemoryStore {
@@ -59,6 +61,21 @@ impl MemoryStore {
             }
             None => Arc::default(),
         }
+    }
+
+    fn append_to(&self, share: &Append) -> Vec<Outcome> {
+        let room = self.room_of(share);
+        let mut room = room.lock();
+        let outcomes = room.append(share, &self.people);
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored(_))) {
+            self.feeds.lock().moved(share.room);
+        }
+        outcomes
+    }
+
+    /// Returns where a log ends; `ZERO` when there is none.
+    fn head(&self, room: RoomId) -> Seq {
+        self.room(room).map_or(Seq::ZERO, |room| room.lock().head().seq)
     }
 
     fn named(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
@@ -91,8 +108,7 @@ impl fmt::Debug for MemoryStore {
 #[async_trait]
 impl LogStore for MemoryStore {
     async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        let append = |share: &Append| self.room_of(share).lock().append(share, &self.people);
-        Ok(batch.iter().map(append).collect())
+        Ok(batch.iter().map(|share| self.append_to(share)).collect())
     }
 
     async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
@@ -119,6 +135,32 @@ impl LogStore for MemoryStore {
         if let Some(room) = self.room(room) {
             room.lock().log.trim(through);
         }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Feed for MemoryStore {
+    async fn behind(&self, consumer: &Consumer, limit: u16) -> Result<Vec<Behind>, StoreError> {
+        let places = {
+            let rooms = self.rooms.read();
+            self.feeds.lock().behind(consumer, rooms.keys())
+        };
+        let behind = places.into_iter().map(|(room, place)| Behind { room, place, head: self.head(room) });
+        Ok(behind.filter(|room| room.head > room.place).take(limit.into()).collect())
+    }
+
+    async fn advance(&self, consumer: &Consumer, places: &[(RoomId, Seq)]) -> Result<(), StoreError> {
+        for (id, seq) in places {
+            let Some(room) = self.room(*id) else { continue };
+            let room = room.lock();
+            self.feeds.lock().advance(consumer, *id, *seq, room.head().seq);
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
+        self.feeds.lock().forget(consumer);
         Ok(())
     }
 }

@@ -40,6 +40,9 @@ impl Restore for MemoryStore {
         let id = part.state.room.id;
         part.after(self.state(id).await?.map_or(Seq::ZERO, |state| state.head))?; // before the room has a place
         let room = self.rooms.write().entry(id).or_default().clone();
-        room.lock().restore(part, &mut self.people.lock())
+        let mut room = room.lock();
+        room.restore(part, &mut self.people.lock())?;
+        self.feeds.lock().moved(id);
+        Ok(())
     }
 }
