@@ -224,6 +224,8 @@ async fn carry(mut client: TcpStream, mut state: watch::Receiver<State>, turn: u
         let down = Pump { state: state.clone(), way: |state| state.answers, half_era: Some(begin.half_era) };
         let up = up.run(client_in, server_out, |bytes| watch.lock().asked(bytes), || ());
         let down = down.run(server_in, client_out, |bytes| watch.lock().answered(bytes), || watch.lock().hung_up());
+        // A server that takes nothing more may still have said something, which the client is to hear.
+        let up = async { up.await.or_else(|error| if is_cut(&error) { Err(error) } else { Ok(()) }) };
         tokio::select! {
             _ = async { tokio::try_join!(up, down) } => {}
             _ = state.wait_for(|state| state.era != begin.era) => {}
@@ -232,6 +234,13 @@ async fn carry(mut client: TcpStream, mut state: watch::Receiver<State>, turn: u
     if state.borrow().reset_era > begin.era {
         let _ = (client.set_zero_linger(), server.set_zero_linger());
     }
+}
+
+/// Says that a watcher wants the connection to end here and now. No socket that is connected says this.
+const CUT: io::ErrorKind = io::ErrorKind::ConnectionAborted;
+
+fn is_cut(error: &io::Error) -> bool {
+    error.kind() == CUT
 }
 
 /// Carries one direction.
@@ -249,7 +258,7 @@ const CHUNK_BYTES: usize = 16 * 1024;
 const PIECES_PER_SECOND: u32 = 20;
 
 impl Pump {
-    /// Carries until the end of what is read; then says so to the other side.
+    /// Carries until the end of what is read, or of what can be written; then says so to the other side.
     async fn run(
         self,
         from: ReadHalf<'_>,
@@ -264,15 +273,16 @@ impl Pump {
                 sleep_until(at).await;
                 to.write_all(&bytes).await?;
             }
-            to.shutdown().await
+            Ok(())
         };
         let read = self.read(from, queue, seen, ended);
         let carried = async { tokio::try_join!(read, write).map(|_| ()) };
-        tokio::select! {
-            done = carried => return done,
-            () = half_closed(state, half_era) => {}
-        }
-        to.shutdown().await
+        let done = tokio::select! {
+            done = carried => done,
+            () = half_closed(state, half_era) => Ok(()),
+        };
+        let closed = to.shutdown().await;
+        done.and(closed)
     }
 
     async fn read(
@@ -292,13 +302,13 @@ impl Pump {
             };
             let count = match from.read(&mut buffer[..most]).await {
                 Ok(count @ 1..) => count,
-                over => {
+                _ => {
                     ended();
-                    return over.map(|_| ());
+                    return Ok(()); // also after an error: what was read before arrives
                 }
             };
             if !seen(&buffer[..count]) {
-                return Err(io::ErrorKind::ConnectionAborted.into());
+                return Err(CUT.into());
             }
             self.held().await;
             let way = self.way(); // it may have changed while nothing came

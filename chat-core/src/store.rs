@@ -374,8 +374,8 @@ macro_rules! forward {
             async fn advance(&self, consumer: &Consumer, places: &[(RoomId, Seq)]) -> Result<(), StoreError> {
                 (**self).advance(consumer, places).await
             }
-            async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
-                (**self).forget(consumer).await
+            async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
+                (**self).leave(consumer).await
             }
         }
     };

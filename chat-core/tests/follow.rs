@@ -20,7 +20,7 @@ use chat_core::{
     protocol::Target,
     store::Access,
 };
-use common::{Client, Stream, engine, human, leave, limits, user};
+use common::{Client, Stream, engine, human, join, leave, limits, user};
 use serde_json::json;
 
 #[tokio::test]
@@ -33,6 +33,26 @@ async fn following_again_is_refused_and_changes_nothing() {
     assert_eq!(client.until(|frame| frame["ref"] == 5).await["type"], "error");
     room.post(Draft::text("hi")).await.unwrap();
     client.until(|frame| frame["type"] == "entry" && frame["body"]["text"] == "hi").await;
+}
+
+#[tokio::test]
+async fn whoever_is_cut_off_right_after_a_gap_resumes_behind_it() {
+    let engine = engine().await;
+    let ann = engine.hub(human("ann"));
+    let room = ann.create(RoomSpec::public("r").since_join().members([user("bob")])).await.unwrap();
+    for draft in [leave("bob"), Draft::text("hidden"), join("bob"), Draft::text("seen")] {
+        room.post(draft).await.unwrap();
+    }
+    // Where a gap of what was before joining moves a cursor to, and what a made-up cursor of a member looks like.
+    for (seq, brings) in [(3, "entry"), (4, "reset")] {
+        let mut bob = Client::connect(&engine, "bob");
+        let cursor = json!({"room": room.id(), "seq": seq});
+        let _ = bob.say(&json!({"type": "hello", "ref": 1, "cursors": [cursor]}));
+        let told = |frame: &serde_json::Value| ["entry", "reset", "gap"].iter().any(|kind| frame["type"] == *kind);
+        let first = bob.until(|frame| frame["room"] == json!(room.id()) && told(frame)).await;
+        assert_eq!((&first["type"], seq), (&json!(brings), seq), "{first}");
+        assert!(brings == "reset" || first["seq"] == 4, "{first}");
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ impl Feed for MongoStore {
         Ok(())
     }
 
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
         let what = "forget who followed all logs";
         ask(what, self.0.feeds.delete_one(doc! { "_id": consumer.as_str() })).await?;
         let off = doc! { "$pull": { "behind": consumer.as_str() }, "$unset": { place(consumer.as_str()): "" } };

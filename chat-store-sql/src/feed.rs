@@ -69,7 +69,7 @@ impl<B: Backend> Feed for Opened<B> {
         self.0.write(Work::Advance(consumer.clone(), places.to_vec())).await.map(drop)
     }
 
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
         self.0.write(Work::Unfollow(consumer.clone())).await.map(drop)
     }
 }
@@ -84,8 +84,8 @@ impl Feed for SqlStore {
         self.0.advance(consumer, places).await
     }
 
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.0.forget(consumer).await
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
+        self.0.leave(consumer).await
     }
 }
 

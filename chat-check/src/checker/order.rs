@@ -26,23 +26,57 @@ fn first_sends<'h>(room: &Room<'h>) -> Vec<Placed<'h>> {
 }
 
 /// What one client sent without waiting is stored in that order. A key that two clients sent has no place in either's
-/// order, since it may be the other's that was stored; nor has one that was refused for good, which got lost on the way: the
-/// client sent it once more, and by then it was allowed.
+/// order, since it may be the other's that was stored.
 fn senders_keep_their_order(room: &Room<'_>, placed: &[Placed<'_>], findings: &mut Findings) {
     let mut senders = HashMap::<_, u32>::new();
     for (_, sent, _) in placed {
         *senders.entry((&sent.user, &sent.key)).or_default() += 1;
     }
-    let counts =
-        |sent: &Sent| senders[&(&sent.user, &sent.key)] == 1 && !room.refused.contains(&(&*sent.c, &*sent.key));
-    let mut last = HashMap::new();
-    for (at, sent, seq) in placed.iter().filter(|(_, sent, _)| counts(sent)) {
-        if let Some((earlier_at, earlier)) = last.insert(&sent.c, (*at, *seq))
-            && earlier > *seq
-        {
-            let what = format!("{} sent what is at {earlier} before what is at {seq}", sent.c);
-            findings.add(P4, &[earlier_at, *at], what);
+    let mut clients = HashMap::<_, Sender>::new();
+    for (at, sent, seq) in placed.iter().filter(|(_, sent, _)| senders[&(&sent.user, &sent.key)] == 1) {
+        let draft = Draft { at: *at, settled: settled(room, *at, sent), seq: *seq };
+        if let Some(earlier) = clients.entry(&sent.c).or_default().sends(draft) {
+            let what = format!("{} sent what is at {} before what is at {seq}", sent.c, earlier.seq);
+            findings.add(P4, &[earlier.at, *at], what);
         }
+    }
+}
+
+/// Returns from when on a draft has its place in its sender's order: when it was sent. But if it was refused for good, and
+/// that got lost, it was sent once more and by then it was allowed; what was sent behind the first try was not held up
+/// by a refusal for good, so only what was sent after the second try is behind it. Without a second try on the wire
+/// nobody can say which try it was.
+fn settled(room: &Room<'_>, sent_at: At, sent: &Sent) -> At {
+    let id = (&*sent.c, &*sent.key);
+    let Some(refused) = room.refused.get(&id) else { return sent_at };
+    let again = room.asked.get(&id).and_then(|asked| asked.iter().find(|at| *at > refused));
+    again.copied().unwrap_or(At::MAX)
+}
+
+/// Is a draft of one sender.
+#[derive(Clone, Copy)]
+struct Draft {
+    at: At,
+    settled: At,
+    seq: u64,
+}
+
+/// Is what one client has sent so far.
+#[derive(Default)]
+struct Sender {
+    /// The last in the log of those that have their place.
+    last: Option<Draft>,
+    unsettled: Vec<Draft>,
+}
+
+impl Sender {
+    /// Adds a draft. Returns an earlier one that is stored after it and must not be.
+    fn sends(&mut self, draft: Draft) -> Option<Draft> {
+        let settled = self.unsettled.extract_if(.., |earlier| earlier.settled < draft.at);
+        self.last = settled.chain(self.last).max_by_key(|earlier| earlier.seq);
+        let wrong = self.last.filter(|earlier| earlier.seq > draft.seq);
+        self.unsettled.push(draft);
+        wrong
     }
 }
 

@@ -142,7 +142,10 @@ impl<'h> Judge<'_, 'h> {
         let before = receiver.at.replace((at, *b));
         let holds = match &**reason {
             "retention" => *b <= room.trimmed(),
-            // A room that hides what was before one joined hides it all, earlier memberships included.
+            // A room that hides what was before one joined hides it all, earlier memberships included: what a member may
+            // read there begins with the entry that let them in last. So who was away when they were thrown out and let
+            // in again is never told what came before that, though they were a member then. Nothing else is excused: such
+            // a gap ends right before an entry that let this user in.
             "not_visible" => members.joins(receiver.user, b + 1) || !members.may_receive_any(receiver.user, *a, *b),
             _ => false,
         };

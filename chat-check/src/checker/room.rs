@@ -1,6 +1,6 @@
 //! The lines of one room, sorted by what they are.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use chat_core::Code;
 
@@ -17,8 +17,10 @@ pub(super) struct Room<'h> {
     /// What clients were told, and what the wire said.
     pub(super) acks: Vec<(At, Acked)>,
     pub(super) nacks: Vec<(At, &'h Refused)>,
-    /// Clients and keys that the wire refused for good, at least once.
-    pub(super) refused: HashSet<(&'h str, &'h str)>,
+    /// When the wire refused a client's key for good the last time.
+    pub(super) refused: HashMap<(&'h str, &'h str), At>,
+    /// When a client's key went over the wire.
+    pub(super) asked: HashMap<(&'h str, &'h str), Vec<At>>,
     pub(super) members: Vec<&'h Membership>,
     pub(super) reads: Vec<(At, &'h Part)>,
     /// What receivers were told, in order.
@@ -37,6 +39,7 @@ impl<'h> Room<'h> {
                 self.sends.push((at, sent));
             }
             Event::Ack(acked) => self.acks.push((at, acked.clone())),
+            Event::Asked(asked) => self.asked.entry((&asked.c, &asked.key)).or_default().push(at),
             Event::Nack(refused) => self.nacks.push((at, refused)),
             Event::Member(change) => self.members.push(change),
             Event::Read(part) => self.reads.push((at, part)),
@@ -60,7 +63,7 @@ impl<'h> Room<'h> {
             let (c, room, key) = (asked.c.clone(), asked.room.clone(), asked.key.clone());
             self.acks.push((at, Acked { c, room, key, seq, id }));
         } else if is_final(&answered.code) {
-            self.refused.insert((&asked.c, &asked.key));
+            self.refused.insert((&asked.c, &asked.key), at);
         }
     }
 
@@ -108,8 +111,8 @@ pub(super) fn of(record: &Record) -> Option<&str> {
         Event::Member(it) => &it.room,
         Event::Read(it) => &it.room,
         Event::Final(it) => &it.room,
-        Event::Asked(_)
-        | Event::Answered(_)
+        Event::Asked(it) => &it.room,
+        Event::Answered(_)
         | Event::Open(_)
         | Event::Close(_)
         | Event::Hangup(_)

@@ -1,6 +1,6 @@
 //! Answers, refusals and reads, held against the log as it stands at the end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     finding::{
@@ -10,7 +10,7 @@ use super::{
     members::Members,
     room::{DraftId, Room},
 };
-use crate::history::{Refused, Row, Sent};
+use crate::history::{Event, Refused, Row, Sent};
 
 pub(super) fn judge(name: &str, room: &Room<'_>, members: &Members<'_>, findings: &mut Findings) {
     log_is_dense(name, room, findings);
@@ -148,7 +148,7 @@ fn rows_were_sent(room: &Room<'_>, members: &Members<'_>, findings: &mut Finding
 
 /// A refusal for good says that the draft is not stored, except for two codes: `conflict` says that another one is,
 /// under the same key, and `too_old` that nobody knows any more. Where two clients send one draft, each learns what became
-/// of its own try; but what was acknowledged to one before the other tried is no more refused.
+/// of its own try, and the other's may be allowed later; but what was stored when it was tried is never refused.
 fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
     let (rows, tries) = (room.by_draft(), Tries::of(room));
     for (at, nack) in &room.nacks {
@@ -163,7 +163,7 @@ fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
                     add(room, findings, P2, &lines, format!("{} was refused as a conflict with itself", nack.key));
                 }
             }
-            (code, Some(row)) if !tries.may_differ(nack) => {
+            (code, Some(row)) if !tries.may_differ(*at, nack, row) => {
                 add(
                     room,
                     findings,
@@ -177,30 +177,53 @@ fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
     }
 }
 
-/// Knows when each key was first sent by each client, and when it was first acknowledged to each.
+/// Knows who tried which key when, and since when it is plain what is stored.
 struct Tries<'h> {
+    room: &'h Room<'h>,
+    /// Per key, when each client sent it first.
     sent: HashMap<&'h str, HashMap<&'h str, At>>,
-    acked: HashMap<&'h str, HashMap<&'h str, At>>,
+    /// Per position, the first line that shows that one or a later one to be taken.
+    taken: BTreeMap<u64, At>,
 }
 
 impl<'h> Tries<'h> {
-    fn of(room: &'h Room<'_>) -> Self {
-        let (mut sent, mut acked) = (HashMap::<_, HashMap<_, _>>::new(), HashMap::<_, HashMap<_, _>>::new());
+    fn of(room: &'h Room<'h>) -> Self {
+        let mut sent = HashMap::<_, HashMap<_, _>>::new();
         for (at, it) in &room.sends {
             sent.entry(&*it.key).or_default().entry(&*it.c).or_insert(*at);
         }
-        for (at, it) in &room.acks {
-            acked.entry(&*it.key).or_default().entry(&*it.c).or_insert(*at);
-        }
-        Self { sent, acked }
+        Self { room, sent, taken: taken(room) }
     }
 
     /// Tells whether another client's try may have been stored although this one was refused.
-    fn may_differ(&self, nack: &Refused) -> bool {
+    fn may_differ(&self, refused_at: At, nack: &Refused, row: &Row) -> bool {
         let Some(clients) = self.sent.get(&*nack.key) else { return false };
-        let Some(tried) = clients.get(&*nack.c) else { return false };
-        let not_yet_acked =
-            |c: &&str| self.acked.get(&*nack.key).and_then(|acked| acked.get(c)).is_none_or(|at| at > tried);
-        clients.keys().any(|c| *c != &*nack.c) && clients.keys().all(not_yet_acked)
+        let Some(first) = clients.get(&*nack.c) else { return false };
+        let asked = self.room.asked.get(&(&*nack.c, &*nack.key)).map_or(&[][..], Vec::as_slice);
+        let tried = asked.iter().rev().find(|at| **at < refused_at).unwrap_or(first);
+        let was_stored = self.taken.range(row.seq..).next().is_some_and(|(_, at)| at < tried);
+        clients.len() > 1 && !was_stored
     }
+}
+
+/// A log has no holes: whoever sees a position knows that all before it are taken.
+fn taken(room: &Room<'_>) -> BTreeMap<u64, At> {
+    let acks = room.acks.iter().map(|(at, ack)| (ack.seq, *at));
+    let heard = room.heard.iter().filter_map(|(at, event)| match event {
+        Event::Recv(it) => Some((it.seq, *at)),
+        Event::Wire(it) => Some((it.seq, *at)),
+        _ => None,
+    });
+    let reads = room.reads.iter().flat_map(|(at, part)| part.rows.iter().map(|(seq, _)| (*seq, *at)));
+    let mut taken = BTreeMap::new();
+    for (seq, at) in acks.chain(heard).chain(reads) {
+        let first = taken.entry(seq).or_insert(at);
+        *first = at.min(*first);
+    }
+    let mut first = At::MAX;
+    for at in taken.values_mut().rev() {
+        first = first.min(*at);
+        *at = first;
+    }
+    taken
 }

@@ -97,7 +97,9 @@ impl Link {
         }
     }
 
-    fn answer(&mut self, frame: Frame) {
+    /// Writes down what the server said. An answer counts also if it does not arrive, since the server has promised
+    /// something; an entry does not, since the client is to receive it again.
+    fn answer(&mut self, frame: Frame, arrives: bool) {
         let (c, link) = (self.tap.c.clone(), self.number);
         match (&*frame.r#type, frame.r#ref) {
             ("welcome", _) => self.greeted = true,
@@ -106,7 +108,7 @@ impl Link {
                 let code = frame.name.unwrap_or_else(|| frame.r#type.into());
                 self.tap.recorder.add(Event::Answered(Answered { c, link, r, code, stored }));
             }
-            ("entry", _) => {
+            ("entry", _) if arrives => {
                 if let (Some(room), Some(seq), Some(id)) = (frame.room, frame.seq, frame.id)
                     && self.tap.rooms.contains(&room)
                 {
@@ -139,11 +141,11 @@ impl Watch for Link {
     }
 
     fn answered(&mut self, bytes: &[u8]) -> bool {
-        let mut arrives = true;
-        for text in self.answers.push(bytes) {
-            let Ok(frame) = serde_json::from_slice::<Frame>(&text) else { continue };
-            arrives &= frame.r#type != "ack" || !self.is_cut();
-            self.answer(frame);
+        let frames = self.answers.push(bytes);
+        let frames: Vec<Frame> = frames.iter().filter_map(|text| serde_json::from_slice(text).ok()).collect();
+        let arrives = !frames.iter().any(|frame| frame.r#type == "ack" && self.is_cut());
+        for frame in frames {
+            self.answer(frame, arrives);
         }
         if !arrives {
             self.tap.recorder.fault("cut", &self.tap.c, self.tap.recorder.now());

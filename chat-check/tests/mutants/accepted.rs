@@ -98,13 +98,13 @@ fn a_gap_up_to_joining_again_hides_an_earlier_membership_too() {
 }
 
 #[test]
-fn a_draft_whose_refusal_got_lost_has_no_place_in_its_senders_order() {
+fn a_draft_whose_refusal_got_lost_stands_where_its_second_try_was() {
     let mut events = history();
     let lost = [send("b1", 9), asked("b1", 3, 7, 9), refusal("b1", 3, 7)];
     let place = place(&events, &send("b1", 8));
     events.splice(place..place, lost);
     let end = events.len() - 1;
-    events.splice(end..end, [send("b1", 9), ack("b1", 9), recv("a1", 9), recv("b1", 9)]);
+    events.splice(end..end, [send("b1", 9), asked("b1", 4, 1, 9), ack("b1", 9), recv("a1", 9), recv("b1", 9)]);
     for gone in [send("e1", 9), nack("e1", 9, "not_found")] {
         remove(&mut events, &gone);
     }

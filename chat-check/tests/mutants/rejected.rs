@@ -7,8 +7,8 @@ use chat_check::{
 
 use crate::{
     clean::{
-        ack, answered, asked, close, exit, gap, hangup, member, nack, place, put_after, read, recv, remove, replace,
-        reset, row, rows, send, sub, swap, unsub, wire,
+        ack, answered, asked, close, exit, gap, hangup, member, nack, place, put_after, read, recv, refusal, remove,
+        replace, reset, row, rows, send, sub, swap, unsub, wire,
     },
     rejects,
 };
@@ -134,6 +134,39 @@ fn drafts_of_one_sender_that_are_stored_in_the_wrong_order() {
     rejects(P4, |events| swap(events, &send("a1", 2), &send("a1", 3)));
 }
 
+/// Bob's draft is refused, which he never hears, and sent again: what he sends before or after that keeps its place.
+fn lost_refusal(events: &mut Vec<Event>, second_try: &Event) {
+    let lost = [send("b1", 9), asked("b1", 3, 7, 9), refusal("b1", 3, 7)];
+    let first_try = place(events, &send("e1", 6));
+    events.splice(first_try..first_try, lost);
+    put_after(events, second_try, asked("b1", 4, 1, 9));
+    let end = events.len() - 1;
+    events.splice(end..end, [ack("b1", 9), recv("a1", 9), recv("b1", 9)]);
+    for gone in [send("e1", 9), nack("e1", 9, "not_found")] {
+        remove(events, &gone);
+    }
+    rows(events).push(row("bob", 9));
+}
+
+#[test]
+fn a_draft_that_is_stored_after_what_was_sent_after_its_second_try() {
+    rejects(P4, |events| lost_refusal(events, &recv("b1", 7)));
+}
+
+#[test]
+fn a_draft_that_is_stored_before_what_was_sent_before_its_first_try() {
+    rejects(P4, |events| {
+        lost_refusal(events, &ack("b1", 8));
+        let sent = place(events, &send("b1", 8));
+        let early = events.remove(sent);
+        put_after(events, &recv("b1", 4), early);
+        let rows = rows(events);
+        let (key, hash) = (rows[8].key.clone(), rows[8].hash.clone());
+        (rows[8].key, rows[8].hash) = (rows[7].key.clone(), rows[7].hash.clone());
+        (rows[7].key, rows[7].hash) = (key, hash);
+    });
+}
+
 #[test]
 fn a_draft_that_is_stored_before_what_was_answered_before_it_was_sent() {
     rejects(P4, |events| {
@@ -168,6 +201,15 @@ fn a_gap_for_what_is_still_kept() {
 #[test]
 fn a_gap_for_what_a_member_may_see() {
     rejects(P5, |events| replace(events, &recv("b1", 4), gap("b1", 4, 4, "not_visible")));
+}
+
+#[test]
+fn a_gap_of_what_is_not_visible_that_ends_before_the_entry_that_let_one_in() {
+    rejects(P5, |events| {
+        replace(events, &sub("e1", 4), sub("e1", 3));
+        put_after(events, &sub("e1", 3), gap("e1", 4, 5, "not_visible"));
+        remove(events, &recv("e1", 5));
+    });
 }
 
 #[test]
@@ -227,6 +269,33 @@ fn a_draft_that_is_refused_to_one_client_after_it_was_acknowledged_to_another() 
     rejects(P6, |events| {
         put_after(events, &ack("a1", 4), send("a3", 4));
         put_after(events, &send("a3", 4), nack("a3", 4, "denied"));
+    });
+}
+
+#[test]
+fn a_draft_that_is_refused_to_one_client_after_somebody_received_it_from_another() {
+    rejects(P6, |events| {
+        put_after(events, &recv("a1", 4), send("a3", 4));
+        put_after(events, &send("a3", 4), nack("a3", 4, "denied"));
+    });
+}
+
+#[test]
+fn a_draft_that_is_refused_to_one_client_after_something_behind_it_was_read() {
+    rejects(P6, |events| {
+        remove(events, &recv("a1", 4));
+        put_after(events, &send("a2", 4), read(4, &[5]));
+        put_after(events, &read(4, &[5]), send("a3", 4));
+        put_after(events, &send("a3", 4), nack("a3", 4, "denied"));
+    });
+}
+
+#[test]
+fn a_draft_that_goes_to_the_server_after_it_was_acknowledged_to_another_client_and_is_refused() {
+    rejects(P6, |events| {
+        put_after(events, &send("a2", 4), send("a3", 4));
+        put_after(events, &ack("a1", 4), asked("a3", 9, 1, 4));
+        put_after(events, &asked("a3", 9, 1, 4), nack("a3", 4, "denied"));
     });
 }
 

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::Inner;
+use super::{Inner, reads::visible_since};
 use crate::{
     fanout::{Attach, Class, Followed, Judged, LiveRoom, Push, Seat, Standing, entry_frame},
     hub::{Event, GapReason, Start},
-    model::{Cursor, Entry, EntryId, History, Member, RoomId, Seq},
+    model::{Cursor, Entry, EntryId, Member, RoomId, Seq},
     policy::Action,
     protocol::{Code, HubError, ServerFrame},
     store::Access,
@@ -112,6 +112,7 @@ impl Inner {
             From::Joined => Cursor::new(room, member_since(&access).prev(), None),
             From::Client(Start::Oldest) => Cursor::start(room),
             From::Client(Start::Head) => first,
+            From::Client(Start::After(cursor)) if was_skipped(&access, cursor) => cursor,
             From::Client(Start::After(cursor)) => self.checked(seat, cursor, first).await?,
         };
         // What a session was told before it was parked, or stood in the inbox before hello, it does not act on again.
@@ -307,10 +308,15 @@ impl Inner {
     }
 }
 
+/// Tells whether a client was moved to its cursor by [`skip_hidden`], without an id, and has received nothing since.
+fn was_skipped(access: &Access, cursor: Cursor) -> bool {
+    cursor.id.is_none() && cursor.seq < visible_since(&access.room, access.member.as_ref())
+}
+
 /// Skips what was written before the user joined, where the room hides that.
 fn skip_hidden(seat: &Seat, access: &Access, at: &mut Cursor) {
-    let since = member_since(access);
-    if access.room.history == History::SinceJoin && at.seq.next() < since {
+    let since = visible_since(&access.room, access.member.as_ref());
+    if at.seq.next() < since {
         gap(seat, at.room, at.seq.next(), since.prev(), GapReason::NotVisible);
         *at = Cursor::new(at.room, since.prev(), None);
     }

@@ -26,8 +26,8 @@ mod presence;
 mod reads;
 mod recorder;
 mod relay;
-mod retain;
 mod restored;
+mod retain;
 mod session;
 #[cfg(test)]
 mod splice;

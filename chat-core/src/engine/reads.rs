@@ -250,7 +250,7 @@ impl Inner {
 }
 
 /// Returns the first position a member may read.
-fn visible_since(room: &RoomRecord, member: Option<&Member>) -> Seq {
+pub(super) fn visible_since(room: &RoomRecord, member: Option<&Member>) -> Seq {
     match (member, room.history) {
         (Some(member), History::SinceJoin) => member.since,
         _ => Seq::FIRST,

@@ -115,5 +115,5 @@ pub trait Feed: Send + Sync {
     ///
     /// # Behavior
     /// * `who_is_forgotten_begins_anew`: and nobody else does.
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError>;
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError>;
 }

@@ -266,7 +266,7 @@ impl<L: LogStore + Feed, R: RoomStore> Feed for Hybrid<L, R> {
         self.log.advance(consumer, places).await
     }
 
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.log.forget(consumer).await
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
+        self.log.leave(consumer).await
     }
 }

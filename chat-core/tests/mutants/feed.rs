@@ -87,7 +87,7 @@ impl Feed for Broken {
     async fn advance(&self, consumer: &Consumer, places: &[(RoomId, Seq)]) -> Result<(), StoreError> {
         let consumer = self.consumer(consumer);
         match self.defect {
-            PlacesFall => self.inner.forget(&consumer).await?,
+            PlacesFall => self.inner.leave(&consumer).await?,
             RunsAhead | TellsOnce => self.done.lock().extend(places.iter().copied()),
             _ => {}
         }
@@ -99,7 +99,7 @@ impl Feed for Broken {
         self.inner.advance(&consumer, &places).await
     }
 
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        if self.defect == ForgetsNobody { Ok(()) } else { self.inner.forget(consumer).await }
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
+        if self.defect == ForgetsNobody { Ok(()) } else { self.inner.leave(consumer).await }
     }
 }

@@ -113,14 +113,14 @@ pub(super) async fn echo(url: &str) -> Result<(), Broken> {
 
 impl Socket {
     /// Reads the next message, and writes `frames` meanwhile. Cancel-safe: what is not written stays in the queue or
-    /// in the socket's own buffer.
+    /// in the socket's own buffer. A connection on which nothing can be written any more is read to its end, so that what
+    /// has come does not have to come again; the end says why.
     pub(super) async fn exchange(&mut self, frames: &mut VecDeque<Message>) -> Option<Result<Message, Error>> {
         let mut written = false;
         poll_fn(|context| {
             if !written {
                 match self.poll_write(frames, context) {
-                    Poll::Ready(Ok(())) => written = true,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(_) => written = true,
                     Poll::Pending => {} // reading goes on: the server may wait for that before it takes more
                 }
             }

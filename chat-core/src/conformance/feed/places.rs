@@ -118,7 +118,7 @@ pub async fn who_is_forgotten_begins_anew(test: FeedUnderTest) {
         test.advance(consumer, tea.room, 1).await;
     }
     for gone in ["search", "nobody", "search"] {
-        test.feed.forget(&called(gone)).await.unwrap();
+        test.feed.leave(&called(gone)).await.unwrap();
     }
     assert_eq!(test.behind("webhooks").await, []);
     assert_eq!(test.behind("search").await, [(tea.room, 0, 1)]);

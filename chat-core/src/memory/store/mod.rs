@@ -159,7 +159,7 @@ impl Feed for MemoryStore {
         Ok(())
     }
 
-    async fn forget(&self, consumer: &Consumer) -> Result<(), StoreError> {
+    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
         self.feeds.lock().forget(consumer);
         Ok(())
     }
