@@ -112,7 +112,7 @@ fn a_server_that_keeps_everything_in_memory_is_refused() {
 fn a_server_without_journal_is_refused() {
     fn no_journal(command: &Document) -> Option<Document> {
         let refused = doc! { "ok": 0, "code": 2, "codeName": "BadValue", "errmsg": "cannot use 'j' option" };
-        let promised = command.get_document("writeConcern").is_ok_and(|concern| concern.get_bool("j") == Ok(true));
+        let promised = command.get_document("writeConcern").is_ok_and(|concern| concern.get_bool("j").unwrap_or(false));
         (promised && command.get("update").is_some()).then_some(refused)
     }
     run(async {

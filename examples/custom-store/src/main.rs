@@ -6,7 +6,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use chat_core::{Draft, Engine, Hub, Identity, Page, Room, RoomSpec, UserId};
+use chat_core::{Draft, Engine, Hub, Identity, Page, RoomSpec, UserId};
 use custom_store::FileStore;
 
 #[tokio::main(flavor = "current_thread")]
