@@ -41,7 +41,6 @@
 mod append;
 mod config;
 mod database;
-mod durable;
 mod error;
 mod feed;
 mod listing;
