@@ -5,7 +5,16 @@
 //!
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
+mod copy;
+mod erase_user;
+mod export_room;
+mod export_user;
+mod fsck;
+mod import;
+mod lines;
 mod migrate;
+mod progress;
+mod trim;
 mod url;
 
 use std::{error::Error, process::ExitCode};
@@ -19,7 +28,14 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(version)]
 enum Asked {
+    Fsck(fsck::Fsck),
     Migrate(migrate::Migrate),
+    EraseUser(erase_user::EraseUser),
+    ExportUser(export_user::ExportUser),
+    Trim(trim::Trim),
+    Copy(copy::Copy),
+    Import(import::Import),
+    ExportRoom(export_room::ExportRoom),
 }
 
 fn main() -> ExitCode {
@@ -37,7 +53,14 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(asked: Asked) -> Result<(), Failure> {
     match asked {
+        Asked::Fsck(command) => command.run().await,
         Asked::Migrate(command) => command.run().await,
+        Asked::EraseUser(command) => command.run().await,
+        Asked::ExportUser(command) => command.run().await,
+        Asked::Trim(command) => command.run().await,
+        Asked::Copy(command) => command.run().await,
+        Asked::Import(command) => command.run().await,
+        Asked::ExportRoom(command) => command.run().await,
     }
 }
 

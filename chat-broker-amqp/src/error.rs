@@ -23,6 +23,12 @@ pub(crate) enum Failure {
     Unconnected,
     #[error("the broker has ended the subscription")]
     Cancelled,
+    #[error("the queue is full")]
+    Full,
+    #[error("no queue took the message")]
+    Unroutable,
+    #[error("the delivery was given back before")]
+    GivenBack,
     #[error("the broker holds back publishers: {0}")]
     Blocked(String),
 }
@@ -31,7 +37,7 @@ impl Failure {
     /// Tells whether the same call may succeed later without anybody changing anything. By code, never by text. What
     /// is missing may be declared again: it is no refusal.
     pub(crate) fn is_transient(&self) -> bool {
-        let Self::Driver(error) = self else { return true };
+        let Self::Driver(error) = self else { return !matches!(self, Self::GivenBack) };
         match error.kind() {
             // No such virtual host or none of ours, access refused, declared with other arguments, not supported.
             ErrorKind::ProtocolError(error) => !matches!(error.get_id(), 402 | 403 | 406 | 530 | 540),
@@ -50,7 +56,11 @@ impl Failure {
     }
 
     pub(crate) fn queue(self, what: &str) -> QueueError {
-        let kind = if self.is_transient() { QueueErrorKind::Unavailable } else { QueueErrorKind::Other };
+        let kind = match &self {
+            Self::Full => QueueErrorKind::Full,
+            failure if failure.is_transient() => QueueErrorKind::Unavailable,
+            _ => QueueErrorKind::Other,
+        };
         QueueError::new(kind, what).with_source(self)
     }
 }

@@ -5,15 +5,25 @@
 //! | [`config`](AmqpConfig) | where it is, and under which names |
 //! | `connection` | connecting to one of several hosts, and staying connected |
 //! | `broker`, `ear`, `envelope` | [`AmqpBroker`]: publishing hints, hearing them, how they travel |
+//! | `queue`, `publisher`, `worker`, `receipt`, `dead_letters` | [`AmqpQueue`]: pushing, taking, settling, and what is given up |
+//! | `names`, `letter` | what queues are called and how they are made; how a job travels |
 //!
 //! All names begin with the namespace, so that engines share a RabbitMQ without hearing each other.
 
 mod broker;
 mod config;
 mod connection;
+mod dead_letters;
 mod ear;
 mod envelope;
 mod error;
+mod letter;
+mod names;
+mod publisher;
+mod queue;
+mod receipt;
+mod worker;
 
 pub use broker::AmqpBroker;
 pub use config::{AmqpConfig, ConfigError};
+pub use queue::AmqpQueue;

@@ -20,3 +20,15 @@ chat_core::broker_conformance!(
     partitioned,
     async || Place::make().broker("&partitioned=1")
 );
+
+chat_core::work_queue_conformance!(
+    #[ignore = "needs RabbitMQ: scripts/test"]
+    queue,
+    async || Place::make().queue_under_test()
+);
+
+chat_core::dead_letters_conformance!(
+    #[ignore = "needs RabbitMQ: scripts/test"]
+    dead_letters,
+    async || Place::make().dead_letters()
+);

@@ -105,10 +105,8 @@ impl<'h> Pass<'h> {
             }
             Event::Sub(it) => self.stands(&it.c, &it.room, it.from, *t, figures),
             Event::Gap(it) => self.stands(&it.c, &it.room, it.b, *t, figures),
-            Event::Unsub(it) => {
-                self.places.entry(&it.c).or_default().remove(&it.room);
-                self.arrives(&it.c, &it.room, u64::MAX, *t, figures);
-            }
+            Event::Unsub(it) => self.leaves(&it.c, &it.room, *t, figures),
+            Event::Reset(it) => self.leaves(&it.c, &it.room, *t, figures), // what it missed may be gone
             Event::Recv(it) => {
                 self.head(&it.room, it.seq);
                 if let Some(sent) = self.sent.get(&it.key).filter(|_| it.how == How::Live) {
@@ -121,6 +119,7 @@ impl<'h> Pass<'h> {
                 self.comes_back(&it.c, *t);
             }
             Event::Hangup(it) => drop(self.hung_up.insert(&it.c, *t)),
+            Event::Fault(it) if &*it.kind == "restore" => self.heads.clear(), // each log ends earlier now
             Event::Fault(it) if &*it.kind == "kill" => figures.restart.0.push(it.stop - it.start),
             Event::Exit(it) => figures.drain.0.push(it.took_ms * 1_000),
             _ => {}
@@ -135,6 +134,11 @@ impl<'h> Pass<'h> {
     fn stands(&mut self, c: &'h Name, room: &'h Name, seq: u64, t: u64, figures: &mut Figures) {
         self.places.entry(c).or_default().insert(room, seq);
         self.arrives(c, room, seq, t, figures);
+    }
+
+    fn leaves(&mut self, c: &'h Name, room: &'h Name, t: u64, figures: &mut Figures) {
+        self.places.entry(c).or_default().remove(room);
+        self.arrives(c, room, u64::MAX, t, figures);
     }
 
     fn comes_back(&mut self, c: &'h Name, t: u64) {

@@ -12,7 +12,7 @@ use chat_check::{
     checker,
     figures::{Figures, Isolation, Times},
     history,
-    run::{self, Failure, Plan, Scenario},
+    run::{self, Failure, Plan, Scenario, Try},
 };
 use clap::Parser;
 use tempfile::TempDir;
@@ -35,11 +35,17 @@ enum Asked {
         #[arg(long)]
         keep: Option<PathBuf>,
     },
+    /// Tries a store itself, without servers
+    Store {
+        #[command(flatten)]
+        what: Try,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Asked::parse() {
         Asked::History { files } => files.iter().try_fold(true, |clean, file| Ok(judge(file)?.0 && clean)),
+        Asked::Store { what } => try_store(&what),
         Asked::Run { plan, keep } => run::equip(&plan).and_then(|()| start(plan, keep)),
     };
     match done {
@@ -88,6 +94,14 @@ async fn start(mut plan: Box<Plan>, keep: Option<PathBuf>) -> Result<bool, Failu
         println!("what happened is kept in {}", folder.keep().display());
     }
     done.map(|_| good)
+}
+
+#[tokio::main]
+async fn try_store(what: &Try) -> Result<bool, Failure> {
+    println!("{:?} × {} on {}", what.trial, what.times, what.store);
+    let (folder, _temporary) = folder(None)?;
+    println!("{}", run::try_store(what, &folder).await?);
+    Ok(true)
 }
 
 /// Returns the folder to keep, or one that goes when this is over.

@@ -270,13 +270,18 @@ impl Pump {
         let (state, half_era) = (self.state.clone(), self.half_era);
         let write = async {
             while let Some((at, bytes)) = due.recv().await {
-                sleep_until(at).await;
+                if at > Instant::now() {
+                    sleep_until(at).await; // a timer takes a millisecond even for what is due
+                }
                 to.write_all(&bytes).await?;
             }
             Ok(())
         };
         let read = self.read(from, queue, seen, ended);
-        let carried = async { tokio::try_join!(read, write).map(|_| ()) };
+        let carried = async {
+            let (is_cut, ()) = tokio::try_join!(read, write)?;
+            if is_cut { Err(CUT.into()) } else { Ok(()) }
+        };
         let done = tokio::select! {
             done = carried => done,
             () = half_closed(state, half_era) => Ok(()),
@@ -285,13 +290,14 @@ impl Pump {
         done.and(closed)
     }
 
+    /// Reads to the end. Returns whether a watcher made the end; what was read before that arrives.
     async fn read(
         &self,
         mut from: ReadHalf<'_>,
         queue: mpsc::Sender<(Instant, Vec<u8>)>,
         mut seen: impl FnMut(&[u8]) -> bool,
         ended: impl FnOnce(),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut silent = false;
         loop {
@@ -304,11 +310,11 @@ impl Pump {
                 Ok(count @ 1..) => count,
                 _ => {
                     ended();
-                    return Ok(()); // also after an error: what was read before arrives
+                    return Ok(false); // also after an error
                 }
             };
             if !seen(&buffer[..count]) {
-                return Err(CUT.into());
+                return Ok(true);
             }
             self.held().await;
             let way = self.way(); // it may have changed while nothing came
@@ -318,7 +324,7 @@ impl Pump {
             }
             let delay = if let Way::Delay(delay) = way { delay } else { Duration::ZERO };
             if !silent && queue.send((Instant::now() + delay, buffer[..count].to_vec())).await.is_err() {
-                return Ok(()); // the writer has failed, and says so itself
+                return Ok(false); // the writer has failed, and says so itself
             }
         }
     }

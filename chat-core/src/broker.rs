@@ -68,8 +68,11 @@ impl fmt::Display for BrokerErrorKind {
 pub struct Topic(u16);
 
 impl Topic {
-    /// How many topics there are; fixed for a cluster, since all nodes must agree.
+    /// How many topics the rooms share; fixed for a cluster, since all nodes must agree.
     pub const COUNT: u16 = 1024;
+
+    /// The one topic more, over which nodes tell each other [who is online](crate::presence::BrokerPresence).
+    pub const PRESENCE: Self = Self(Self::COUNT);
 
     /// Returns the topic of a room.
     pub fn of(room: RoomId) -> Self {
@@ -78,9 +81,9 @@ impl Topic {
         Self(u16::from_be_bytes([bytes[14], bytes[15]]) % Self::COUNT)
     }
 
-    /// Returns the topic with this number; numbers from [`Topic::COUNT`] on give `None`.
+    /// Returns the topic with this number; numbers above that of [`Topic::PRESENCE`] give `None`.
     pub fn new(number: u16) -> Option<Self> {
-        (number < Self::COUNT).then_some(Self(number))
+        (number <= Self::COUNT).then_some(Self(number))
     }
 
     /// Returns the number.

@@ -66,6 +66,7 @@ pub mod presence;
 pub mod protocol;
 pub mod queue;
 pub mod retention;
+mod seal;
 pub mod store;
 
 #[cfg(any(test, feature = "conformance"))]

@@ -5,6 +5,9 @@
 //! A user is online while at least one node that holds its lease says so. A lease lasts 30 s from the last
 //! [`Presence::refresh`], by the store's clock: a node that dies takes its users with it without anybody's help.
 
+mod broadcast;
+mod roster;
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -13,6 +16,8 @@ use crate::{
     error::{Error, ErrorKind},
     model::{NodeId, UserId},
 };
+
+pub use broadcast::BrokerPresence;
 
 /// Is what went wrong in a presence store.
 pub type PresenceError = Error<PresenceErrorKind>;

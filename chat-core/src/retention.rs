@@ -58,7 +58,8 @@ impl Retention {
         let past = |time: i64, limit: Duration| now.0.saturating_sub(time) > ms(limit);
         let old = self.age.is_some_and(|age| past(entry.at.0, age));
         let many = self.count.is_some_and(|count| head.get().saturating_sub(entry.seq.get()) >= count);
-        (old || many) && past(entry.key.unix_ms(), Self::KEYS_KEPT_FOR)
+        // The key of a creation is never forgotten.
+        (old || many) && (entry.seq == Seq::FIRST || past(entry.key.unix_ms(), Self::KEYS_KEPT_FOR))
     }
 }
 

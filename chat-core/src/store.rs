@@ -21,9 +21,11 @@
 //! Every bullet under a *Behavior* heading below is a case of that suite.
 
 mod feed;
+pub mod fsck;
 mod hybrid;
 mod judge;
 mod people;
+mod repair;
 mod restore;
 mod tail;
 
@@ -40,6 +42,7 @@ pub use feed::{Behind, Consumer, Feed, InvalidConsumer};
 pub use hybrid::Hybrid;
 pub use judge::{Known, Standing};
 pub use people::{PeopleStore, Personal};
+pub use repair::{Projected, Repair};
 pub use restore::{Kept, LogState, Part, Restore, copy_log};
 
 /// Is what went wrong in a store.
@@ -316,9 +319,9 @@ pub trait Store: LogStore + RoomStore {}
 impl<T: LogStore + RoomStore + ?Sized> Store for T {}
 
 /// Is a store with all that is optional, too: what operators' tools and a [`Hybrid`] need.
-pub trait FullStore: Store + Feed {}
+pub trait FullStore: Personal + Restore + Feed + Repair {}
 
-impl<T: Store + Feed + ?Sized> FullStore for T {}
+impl<T: Personal + Restore + Feed + Repair + ?Sized> FullStore for T {}
 
 macro_rules! forward {
     ($pointer:ident) => {

@@ -3,7 +3,7 @@
 
 use chat_core::{
     Body, Cursor, Draft, Entry, EntryId, Key, Role, RoomId, RoomSpec, Seq, Text, Timestamp, UserId,
-    model::{Edit, MemberChange, Membership, NewEntry, Notice, React, RoomChange},
+    model::{Edit, Erase, MemberChange, Membership, NewEntry, Notice, React, RoomChange},
     protocol::{Request, Target, decode},
 };
 use proptest::prelude::*;
@@ -84,6 +84,7 @@ fn body() -> impl Strategy<Value = Body> {
             emoji,
             on
         })),
+        (user(), prop::collection::vec(seq(), 0..4)).prop_map(|(user, targets)| Body::Erase(Erase { user, targets })),
         (user(), membership()).prop_map(|(user, change)| Body::Member(MemberChange { user, change })),
         room_change().prop_map(Body::Room),
         notice().prop_map(Body::Inbox),

@@ -162,3 +162,29 @@ async fn a_login_that_is_revoked_while_its_token_is_checked_refreshes_nothing_s8
     assert_eq!(client.say(&json!({"type": "refresh", "ref": 2, "token": "ann/new/10"})), Flow::More);
     assert_eq!(client.until(|frame| frame["type"] == "close").await["code"], 4003);
 }
+
+#[tokio::test]
+async fn what_was_given_before_it_was_revoked_does_not_come_in_again() {
+    let chat = chat().await;
+    let minutes_ago = |minutes: i64| Timestamp(SystemClock.now().0 - minutes * MINUTE_MS);
+    chat.engine.revoke(&user("ann"), Some("stolen")).await.unwrap();
+    for number in 0..200 {
+        // What else is in an inbox since then does not hide it.
+        chat.engine.revoke(&user("ann"), Some(&number.to_string())).await.unwrap();
+    }
+    chat.engine.revoke(&user("bob"), None).await.unwrap();
+    let later = Timestamp(SystemClock.now().0 + 1);
+    let given = |name: &str, login: &str, issued| human(name).with_login(login).with_issue(issued);
+    for (who, comes_in) in [
+        (given("ann", "stolen", minutes_ago(60)), false),
+        (given("ann", "other", minutes_ago(60)), true),
+        (given("bob", "any", minutes_ago(60)), false),
+        (given("bob", "any", later), true),
+        (human("bob"), true), // the host says that it knows better
+    ] {
+        let mut client = Client::connect_as(&chat.engine, Peer::known(None, who.clone()));
+        let _ = client.say(&json!({"type": "hello", "ref": 1}));
+        let answer = client.until(|frame| frame["ref"] == 1).await;
+        assert_eq!(answer["type"] == "welcome", comes_in, "{who:?}: {answer}");
+    }
+}

@@ -12,12 +12,20 @@ use chat_core::{
     conformance::faulty::{Answer, Call, FaultyStore, StoreFault},
     memory::MemoryStore,
     model::{MemberChange, Membership, NewEntry, RoomChange, Timestamp},
-    store::{Append, Consumer, Feed, Hybrid, Listing, Outcome},
+    store::{Append, Consumer, Feed, Hybrid, Listing, Outcome, Restore, copy_log},
 };
 
 chat_core::store_conformance!(memory_and_memory, || async { Hybrid::new(MemoryStore::new(), MemoryStore::new()) });
 
 chat_core::feed_conformance!(feed_of_memory_and_memory, || async {
+    Hybrid::new(MemoryStore::new(), MemoryStore::new())
+});
+
+chat_core::people_conformance!(people_of_memory_and_memory, || async {
+    Hybrid::new(MemoryStore::new(), MemoryStore::new())
+});
+
+chat_core::repair_conformance!(repair_memory_and_memory, || async {
     Hybrid::new(MemoryStore::new(), MemoryStore::new())
 });
 
@@ -216,4 +224,23 @@ async fn a_room_that_cannot_follow_keeps_no_other_one_waiting() {
     test.away(false);
     assert_eq!(test.hybrid.catch_up().await.unwrap(), 1);
     assert!(test.listed("ann").await.contains(&("milk".to_owned(), 2, Some("hello".to_owned()))));
+}
+
+#[tokio::test]
+async fn whole_logs_are_copied_into_two_stores_but_not_what_their_rooms_cannot_be_told() {
+    let (from, to) = (Setting::new(), Setting::new());
+    from.create("tea").await;
+    from.append("tea", [said("3")]).await;
+    let tea = RoomId::named("tea");
+    let copied = Hybrid::new(to.log.clone(), to.rooms.clone());
+    let given = Hybrid::new(from.log.clone(), from.rooms.clone());
+    copy_log(&given, &copied, tea, drop).await.unwrap();
+    assert_eq!(copied.state(tea).await.unwrap(), given.state(tea).await.unwrap());
+    assert_eq!(to.listed("ann").await, from.listed("ann").await);
+
+    let other = Setting::new();
+    given.trim(tea, Seq::new(2).unwrap()).await.unwrap();
+    let refused = copy_log(&given, &Hybrid::new(other.log.clone(), other.rooms.clone()), tea, drop).await;
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Unsupported);
+    assert_eq!(other.log.logs(None, 1).await.unwrap(), []);
 }

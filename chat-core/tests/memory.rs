@@ -11,6 +11,7 @@ use chat_core::{
         queue::QueueUnderTest,
     },
     memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
+    store::Hybrid,
 };
 
 /// Long enough for a busy machine to ask twice while it lasts.
@@ -19,7 +20,10 @@ const LEASE: Duration = Duration::from_millis(300);
 chat_core::store_conformance!(memory_store, || async { MemoryStore::new() });
 
 chat_core::feed_conformance!(memory_feed, || async { MemoryStore::new() });
+chat_core::repair_conformance!(memory_repair, || async { MemoryStore::new() });
 chat_core::people_conformance!(memory_people, || async { MemoryStore::new() });
+
+chat_core::people_conformance!(hybrid_people, || async { Hybrid::new(MemoryStore::new(), MemoryStore::new()) });
 chat_core::restore_conformance!(memory_restore, || async { MemoryStore::new() });
 
 chat_core::broker_conformance!(memory_broker, || async { BrokerUnderTest::new(Arc::new(MemoryBroker::new())) });

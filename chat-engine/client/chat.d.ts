@@ -41,6 +41,7 @@ export type Body =
   | { kind: 'edit'; target: number; text: string }
   | { kind: 'delete'; target: number }
   | { kind: 'react'; target: number; emoji: string; on: boolean }
+  | { kind: 'erase'; targets: number[]; user: string }
   | { kind: 'member'; change: 'join' | 'leave' | 'role'; user: string; role?: Role }
   | { kind: 'room'; change: 'created' | 'set'; spec?: RoomSpec; title?: string; topic?: string; data?: unknown }
   | { kind: string; text?: string; data?: unknown };

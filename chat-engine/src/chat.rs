@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use chat_core::{
-    Authenticator, Broker, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence, RemoteCommand,
-    Store, WorkQueue,
+    Authenticator, Broker, BuildError, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence,
+    RemoteCommand, Retention, Store, WorkQueue, presence::BrokerPresence, store::FullStore,
 };
 #[cfg(feature = "axum")]
 use chat_transport_ws::{WsConfig, WsServer};
 
-use crate::{OpenError, Source, open};
+use crate::{OpenError, Source, hybrid, open};
 
 /// Is a chat: one node of it, in this process. Cheap to clone; the last clone's drop ends it.
 ///
@@ -41,10 +41,12 @@ impl Chat {
         ChatBuilder {
             engine: Engine::builder(),
             store: "memory:".into(),
+            messages: None,
             broker: None,
             presence: None,
             queue: None,
             remote: Vec::new(),
+            secret: None,
             #[cfg(feature = "axum")]
             ws: WsConfig::default(),
         }
@@ -116,10 +118,12 @@ impl fmt::Debug for Chat {
 pub struct ChatBuilder {
     engine: EngineBuilder,
     store: Source<dyn Store>,
+    messages: Option<Source<dyn FullStore>>,
     broker: Option<Source<dyn Broker>>,
     presence: Option<Source<dyn Presence>>,
     queue: Option<Source<dyn WorkQueue>>,
     remote: Vec<(String, String)>,
+    secret: Option<Vec<u8>>,
     #[cfg(feature = "axum")]
     ws: WsConfig,
 }
@@ -132,6 +136,14 @@ impl ChatBuilder {
         self
     }
 
+    /// Keeps the logs, and with them all messages, here, and only rooms, members and read marks in the
+    /// [store](Self::store), which follows: see [`Hybrid`](chat_core::store::Hybrid). Default: all in one.
+    #[must_use]
+    pub fn messages(mut self, messages: impl Into<Source<dyn FullStore>>) -> Self {
+        self.messages = Some(messages.into());
+        self
+    }
+
     /// Sends hints to other nodes through this. Default: none, a single node.
     #[must_use]
     pub fn broker(mut self, broker: impl Into<Source<dyn Broker>>) -> Self {
@@ -139,7 +151,7 @@ impl ChatBuilder {
         self
     }
 
-    /// Shares who is online through this. Default: this process's memory.
+    /// Shares who is online through this. Default: the nodes tell each other over the broker, if there is one.
     #[must_use]
     pub fn presence(mut self, presence: impl Into<Source<dyn Presence>>) -> Self {
         self.presence = Some(presence.into());
@@ -181,7 +193,9 @@ impl ChatBuilder {
 
     /// Signs what nodes and workers tell each other; at least 16 bytes, the same on all nodes.
     #[must_use]
-    pub fn secret(self, secret: impl Into<Vec<u8>>) -> Self {
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        let secret = secret.into();
+        self.secret = Some(secret.clone());
         self.engine(|engine| engine.secret(secret))
     }
 
@@ -189,6 +203,13 @@ impl ChatBuilder {
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         self.engine(|engine| engine.limits(limits))
+    }
+
+    /// Forgets what is older or more than this, in every room. Default: everything is kept. To decide for each room, use
+    /// [`EngineBuilder::retention_by`] through [`engine`](Self::engine).
+    #[must_use]
+    pub fn retention(self, retention: Retention) -> Self {
+        self.engine(|engine| engine.retention(retention))
     }
 
     /// Sets other limits of connections, and which pages may connect.
@@ -201,12 +222,25 @@ impl ChatBuilder {
 
     /// Opens everything and starts the chat.
     pub async fn build(self) -> Result<Chat, OpenError> {
-        let mut engine = self.engine.store(self.store.open(open::store).await?);
-        if let Some(broker) = self.broker {
-            engine = engine.broker(broker.open(open::broker).await?);
+        let mut store = self.store.open(open::store).await?;
+        if let Some(messages) = self.messages {
+            store = hybrid::join(messages.open(open::full_store).await?, store).await?;
         }
-        if let Some(presence) = self.presence {
-            engine = engine.presence(presence.open(open::presence).await?);
+        let mut engine = self.engine.store(store);
+        let broker = match self.broker {
+            Some(broker) => Some(broker.open(open::broker).await?),
+            None => None,
+        };
+        engine = match (self.presence, &broker) {
+            (Some(presence), _) => engine.presence(presence.open(open::presence).await?),
+            (None, Some(broker)) => {
+                let presence = BrokerPresence::attach(&**broker, self.secret.as_deref()).await;
+                engine.presence(Arc::new(presence.map_err(BuildError::from)?))
+            }
+            (None, None) => engine,
+        };
+        if let Some(broker) = broker {
+            engine = engine.broker(broker);
         }
         let queue = match self.queue {
             Some(queue) => Some(queue.open(open::queue).await?),
@@ -238,6 +272,7 @@ impl fmt::Debug for ChatBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChatBuilder")
             .field("store", &self.store)
+            .field("messages", &self.messages)
             .field("broker", &self.broker)
             .field("presence", &self.presence)
             .field("queue", &self.queue)

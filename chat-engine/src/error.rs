@@ -1,8 +1,12 @@
 //! Why a chat could not be opened: for the person who starts it.
 
-use chat_core::{BuildError, StoreError, broker::BrokerError, presence::PresenceError};
+use std::error::Error;
+
+use chat_core::{BuildError, StoreError};
 
 use crate::open::Part;
+#[cfg(any(feature = "amqp", feature = "redis"))]
+use crate::url::Url;
 
 /// Says why a chat could not be opened. Neither its text nor its `Debug` shows a password.
 #[derive(Debug, thiserror::Error)]
@@ -40,27 +44,24 @@ pub enum OpenError {
         /// Why not.
         source: StoreError,
     },
+    /// Of two stores, the one of the rooms could not follow the logs in the other.
+    #[error("the rooms cannot follow their logs")]
+    Hybrid(#[source] StoreError),
     /// A store of this kind has no schema that could be printed: it is made as it is opened.
     #[error("a store at `{scheme}:` has no schema in SQL")]
     NoSql {
         /// The scheme given.
         scheme: String,
     },
-    /// The broker could not be opened.
-    #[error("the broker at {url} cannot be opened")]
-    Broker {
+    /// Something else could not be opened.
+    #[error("{url} cannot be opened as {part}")]
+    Refused {
+        /// What was to be opened.
+        part: Part,
         /// The URL, without user, password and parameters.
         url: String,
         /// Why not.
-        source: BrokerError,
-    },
-    /// The presence store could not be opened.
-    #[error("the presence store at {url} cannot be opened")]
-    Presence {
-        /// The URL, without user, password and parameters.
-        url: String,
-        /// Why not.
-        source: PresenceError,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// A command is carried out over a queue, and there is none.
     #[error("the command `{command}` needs a queue: ChatBuilder::queue")]
@@ -74,6 +75,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Says why an adapter did not take its URL.
+    #[cfg(any(feature = "amqp", feature = "redis"))]
+    pub(crate) fn refused(part: Part, url: &Url, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Refused { part, url: url.redacted(), source: source.into() }
+    }
+
     /// Says why no adapter took a URL.
     pub(crate) fn unknown(part: Part, scheme: &str) -> Self {
         let scheme = scheme.to_owned();

@@ -37,8 +37,9 @@
 //! | `postgres` | no | stores at `postgres://user:password@host:port/database?schema=chat` |
 //! | `mysql` | no | stores at `mysql://user:password@host:port/database`, or `mariadb://…` |
 //! | `mongodb` | no | stores at `mongodb://host/database?namespace=chat_`; brings rustls with ring |
-//! | `redis` | no | brokers and presence at `redis://:password@host?namespace=chat`, or `redis+cluster://:password@host1,host2` |
-//! | `tls` | no | TLS to those servers, by rustls with ring |
+//! | `redis` | no | brokers, presence and work queues at `redis://:password@host?namespace=chat`, or `redis+cluster://:password@host1,host2` |
+//! | `amqp` | no | brokers and work queues at `amqp://user:password@host,host:port/vhost?partitioned=1&namespace=chat` |
+//! | `tls` | no | TLS to SQL servers and Redis, by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
 //!
@@ -57,14 +58,18 @@
 //! | join nodes over another broker | [`chat_core::broker`] |
 //! | speak the protocol | [`chat_core::protocol`] |
 //! | change a limit | [`Limits`] |
+//! | forget old messages | [`Retention`] |
+//! | hand out or forget what is held of a person | [`open_people`] |
 
 #![forbid(unsafe_code)]
 
 mod chat;
 mod error;
+mod hybrid;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod open;
+mod people;
 #[cfg(feature = "axum")]
 mod router;
 mod source;
@@ -76,15 +81,17 @@ pub use chat_core;
 pub use chat_core::{
     Action, Authenticator, Body, BotRunner, CatchUp, Code, Command, CommandError, Cursor, Draft, Engine, Entry,
     EntryId, Event, Hub, HubError, Identity, Invocation, Key, Kind, Limits, LocalHub, Member, Members, Outgoing, Page,
-    Policy, Posted, RemoteCommand, Reply, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start, Text,
-    Timestamp, UserId, Visibility,
+    Policy, Posted, RemoteCommand, Reply, Retention, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start,
+    Text, Timestamp, UserId, Visibility,
 };
 #[cfg(feature = "axum")]
 pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
 pub use error::OpenError;
+pub use hybrid::open_hybrid;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
-pub use open::{Part, open_store};
+pub use open::{Part, open_full_store, open_queue, open_restore, open_store};
+pub use people::open_people;
 #[cfg(feature = "axum")]
 pub use router::{Failure, Json};
 pub use source::Source;

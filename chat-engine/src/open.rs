@@ -1,4 +1,4 @@
-//! Opens stores, brokers, presence and queues by URL: one arm per adapter, here and nowhere else.
+//! Opens stores, brokers, presence and queues by URL: one arm per adapter, a file per kind, here and nowhere else.
 
 mod broker;
 mod presence;
@@ -6,19 +6,22 @@ mod queue;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Store, memory::MemoryStore};
+use chat_core::{
+    Store,
+    memory::MemoryStore,
+    store::{FullStore, Restore},
+};
 
 use crate::{error::OpenError, url::Url};
 
-pub(crate) use broker::broker;
-pub(crate) use presence::presence;
-pub(crate) use queue::queue;
+pub use queue::open_queue;
+pub(crate) use {broker::broker, presence::presence, queue::queue};
 
 /// Is what an engine is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// Where the logs are kept.
+    /// Where the logs and the rooms are kept.
     Store,
     /// What carries hints between nodes.
     Broker,
@@ -40,14 +43,21 @@ impl Part {
                 ("mariadb", Some("mysql")),
                 ("mongodb", Some("mongodb")),
             ],
-            Self::Broker | Self::Presence => &[
+            Self::Broker | Self::Queue => &[
+                ("memory", None),
+                ("amqp", Some("amqp")),
+                ("redis", Some("redis")),
+                ("rediss", Some("redis")),
+                ("redis+cluster", Some("redis")),
+                ("rediss+cluster", Some("redis")),
+            ],
+            Self::Presence => &[
                 ("memory", None),
                 ("redis", Some("redis")),
                 ("rediss", Some("redis")),
                 ("redis+cluster", Some("redis")),
                 ("rediss+cluster", Some("redis")),
             ],
-            Self::Queue => &[("memory", None)],
         }
     }
 }
@@ -79,7 +89,21 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     store(&Url::new(url)).await
 }
 
+/// Opens a store by URL with all that is optional, such as its feed: for operators' tools.
+pub async fn open_full_store(url: &str) -> Result<Arc<dyn FullStore>, OpenError> {
+    full_store(&Url::new(url)).await
+}
+
+/// Opens a store by URL to move whole logs out of it or into it.
+pub async fn open_restore(url: &str) -> Result<Arc<dyn Restore>, OpenError> {
+    Ok(full_store(&Url::new(url)).await?)
+}
+
 pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(full_store(url).await?)
+}
+
+pub(crate) async fn full_store(url: &Url) -> Result<Arc<dyn FullStore>, OpenError> {
     match url.scheme(Part::Store)? {
         "memory" => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
@@ -98,7 +122,7 @@ pub(crate) async fn store(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn sql(url: &Url) -> Result<Arc<dyn Store>, OpenError> {
+async fn sql(url: &Url) -> Result<Arc<dyn FullStore>, OpenError> {
     match chat_store_sql::SqlStore::open(url.as_str()).await {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenError::Store { url: url.redacted(), source }),

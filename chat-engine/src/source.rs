@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{Broker, Presence, Store, WorkQueue};
+use chat_core::{Broker, Presence, Store, WorkQueue, store::FullStore};
 
 use crate::url::Url;
 
@@ -54,7 +54,7 @@ macro_rules! ready {
     )+};
 }
 
-ready!(Store, Broker, Presence, WorkQueue);
+ready!(Store, FullStore, Broker, Presence, WorkQueue);
 
 impl<P: ?Sized> fmt::Debug for Source<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

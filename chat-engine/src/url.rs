@@ -15,7 +15,14 @@ impl Url {
 
     /// Returns all of it, for the adapter that opens it.
     #[cfg_attr(
-        not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb", feature = "redis")),
+        not(any(
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "mysql",
+            feature = "mongodb",
+            feature = "amqp",
+            feature = "redis"
+        )),
         allow(dead_code)
     )] // memory needs nothing but the scheme
     pub(crate) fn as_str(&self) -> &str {

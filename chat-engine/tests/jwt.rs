@@ -106,6 +106,18 @@ async fn a_good_token_says_who_it_is_about() {
 }
 
 #[tokio::test]
+async fn a_token_was_given_in_the_second_it_names() {
+    let issued_s = |identity: Identity| identity.issued.unwrap().0 / 1_000;
+    let claims = claims();
+    let without = accepts(&signed(header(), claims.clone())).await.unwrap();
+    assert_eq!(issued_s(without), claims["nbf"].as_i64().unwrap());
+    let given = now_s() - 5;
+    let identity = accepts(&signed(header(), with(claims, "iat", json!(given)))).await.unwrap();
+    assert!(identity.issued.unwrap().0 > given * 1_000, "taken for the end of its second");
+    assert_eq!(issued_s(identity), given);
+}
+
+#[tokio::test]
 async fn each_kind_of_key_checks_its_own_signatures() {
     assert_eq!(accepts(RSA_TOKEN).await.unwrap().user.as_str(), "ann");
     for (kind, ours, theirs, name) in [

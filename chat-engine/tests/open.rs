@@ -66,6 +66,22 @@ async fn a_remote_command_needs_a_queue() {
     Chat::builder().queue("memory:").remote_command("stock", "a quote").build().await.unwrap();
 }
 
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn a_redis_that_cannot_be_used_is_named_without_its_password() {
+    for (url, shown) in [
+        ("redis://:s3cret@127.0.0.1:1", "redis://***@127.0.0.1:1"), // nobody listens there
+        ("redis://192.0.2.1", "a Redis on another machine needs a password"),
+    ] {
+        for builder in [Chat::builder().broker(url), Chat::builder().presence(url), Chat::builder().queue(url)] {
+            let error = builder.build().await.unwrap_err();
+            assert!(matches!(error, OpenError::Refused { .. }), "{error:?}");
+            let printed = printed(&error);
+            assert!(printed.contains(shown) && !printed.contains("s3cret"), "{printed}");
+        }
+    }
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_sqlite_chat_survives_its_process() {

@@ -43,7 +43,14 @@ pub(crate) struct Servers {
     doubted: AtomicBool,
     /// When the map was last asked for.
     asked: Turn<Option<Instant>>,
-    lines: Mutex<BTreeMap<Address, Arc<Turn<Option<Line>>>>>,
+    lines: Mutex<BTreeMap<Address, Arc<Turn<Place>>>>,
+}
+
+/// Is where the connection to one server is, or why there is none.
+#[derive(Default)]
+struct Place {
+    line: Option<Line>,
+    failed: Option<(Instant, RedisError)>,
 }
 
 /// Is a connection, shared by all who call.
@@ -192,19 +199,25 @@ impl Servers {
         map.ok_or_else(|| Failure::unavailable("read the slots of a Redis Cluster"))
     }
 
-    /// Returns the connection to a server, made anew if it broke. Who else needs it waits for the same attempt.
+    /// Returns the connection to a server, made anew if it broke. Who else needs it waits for the same attempt, and fails
+    /// with it: else they would fail one after the other, each after a time-out of their own.
     async fn line(&self, server: &Address) -> Result<Line, RedisError> {
         let place = self.lines.lock().entry(server.clone()).or_default().clone();
+        let called = Instant::now();
         let mut place = place.lock().await;
-        if let Some(line) = place.as_ref().filter(|line| !line.cut.load(Ordering::Acquire)) {
+        if let Some(line) = place.line.as_ref().filter(|line| !line.cut.load(Ordering::Acquire)) {
             return Ok(line.clone());
         }
-        *place = None;
+        if let Some((_, error)) = place.failed.as_ref().filter(|(at, _)| *at >= called) {
+            return Err(error.clone());
+        }
         let cut = Arc::new(AtomicBool::new(false));
         let noted = cut.clone();
-        let note = move |push: PushInfo| note_end(&noted, &push);
-        let connection = self.connect(server, note).await?;
-        Ok(place.insert(Line { connection, cut }).clone())
+        let connected = self.connect(server, move |push| note_end(&noted, &push)).await;
+        place.line =
+            connected.as_ref().ok().map(|connection| Line { connection: connection.clone(), cut: cut.clone() });
+        place.failed = connected.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        connected.map(|connection| Line { connection, cut })
     }
 
     /// Makes a connection of the caller's own.

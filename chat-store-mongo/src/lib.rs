@@ -34,20 +34,22 @@
 //!
 //! # Inside
 //!
-//! `log.rs`, `rooms.rs` and `feed.rs` are the ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read, `restore.rs` moves
-//! whole logs;
-//! `row.rs` says what documents look like, `people.rs` keeps display names, and `database.rs` holds collections and indexes.
+//! `log.rs`, `rooms.rs` and `feed.rs` are the ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read,
+//! `restore.rs` moves whole logs, `forget.rs` finds and forgets people; `row.rs` says what documents look like, `people.rs`
+//! keeps display names, and `database.rs` holds collections and indexes.
 
 mod append;
 mod config;
 mod database;
 mod error;
 mod feed;
+mod forget;
 mod listing;
 mod log;
 mod people;
 mod project;
 mod read;
+mod repair;
 mod restore;
 mod rooms;
 mod row;

@@ -19,6 +19,10 @@ impl LogStore for MongoStore {
         self.0.read(room, after, limit).await
     }
 
+    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
+        self.0.edits(room, target, after, limit).await
+    }
+
     async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
         self.0.history(room, page).await
     }

@@ -74,6 +74,18 @@ impl People {
         Ok(names)
     }
 
+    /// Returns who this is, if it is somebody known.
+    pub(crate) async fn person(&self, user: &UserId) -> Result<Option<Person>, StoreError> {
+        let row = ask("look up a person", self.0.find_one(doc! { "user": user.as_str() })).await?;
+        row.map(UserRow::into_person).transpose()
+    }
+
+    /// Makes a stand-in of somebody. It is their own name.
+    pub(crate) async fn rename(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
+        let set = doc! { "$set": { "user": stand_in.as_str(), "name": stand_in.as_str() } };
+        ask("forget a person", self.0.update_one(doc! { "user": user.as_str() }, set)).await.map(drop)
+    }
+
     async fn rows(&self, users: impl IntoIterator<Item = &UserId>) -> Result<Vec<UserRow>, StoreError> {
         let users: Vec<_> = users.into_iter().map(UserId::as_str).collect();
         if users.is_empty() {

@@ -28,6 +28,20 @@ impl Database {
         self.raw(room, rows).await
     }
 
+    pub(crate) async fn edits(
+        &self,
+        room: RoomId,
+        target: Seq,
+        after: Seq,
+        limit: u16,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let from = self.room(room).await?.first().max(after.max(target).next());
+        let edits =
+            doc! { "room": binary(room.as_bytes()), "edits": target.to_stored(), "seq": { "$gte": from.to_stored() } };
+        let find = self.entries.find(edits).sort(doc! { "seq": 1 }).limit(limit.max(1).into());
+        self.raw(room, all("read edits", find).await?).await
+    }
+
     pub(crate) async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
         let first = self.room(room).await?.first().to_stored();
         let after = position(page.after, 0).max(first - 1);

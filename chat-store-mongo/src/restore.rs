@@ -7,7 +7,7 @@ use chat_core::{
     RoomId, Seq, StoreError, UserId,
     store::{Kept, LogState, Part, Restore},
 };
-use mongodb::bson::{doc, oid::ObjectId};
+use mongodb::bson::{Document, doc, oid::ObjectId};
 
 use crate::{
     MongoStore,
@@ -61,14 +61,25 @@ fn row_of(
 }
 
 impl Database {
-    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
-        // A room's document is there before its creation is, and for ever if that was never stored.
-        let mut filter = doc! { "as_of": { "$gt": 0_i64 } };
-        if let Some(after) = after {
-            filter.insert("_id", doc! { "$gt": binary(after.as_bytes()) });
+    async fn logs(&self, mut after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
+        loop {
+            let filter = after.map_or_else(Document::new, |after| doc! { "_id": { "$gt": binary(after.as_bytes()) } });
+            let find = self.rooms.find(filter).sort(doc! { "_id": 1 }).limit(limit.max(1).into());
+            let rows = all("list logs", find).await?;
+            let Some(last) = rows.last() else { return Ok(Vec::new()) };
+            after = Some(RoomId::from_bytes(bytes(&last.id)?));
+            let mut logs = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let room = RoomId::from_bytes(bytes(&row.id)?);
+                // A room's document is there before its creation is, and for ever if that was never stored.
+                if row.as_of() > Seq::ZERO || self.last(room).await?.is_some() {
+                    logs.push(room);
+                }
+            }
+            if !logs.is_empty() {
+                return Ok(logs);
+            }
         }
-        let rows = all("list logs", self.rooms.find(filter).sort(doc! { "_id": 1 }).limit(limit.max(1).into())).await?;
-        rows.iter().map(|row| Ok(RoomId::from_bytes(bytes(&row.id)?))).collect()
     }
 
     /// Puts a part of a log where it stood in another store. The room's document moves before the entries are inserted:

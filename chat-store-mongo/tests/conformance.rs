@@ -21,8 +21,20 @@ chat_core::feed_conformance!(
     async || Place::make().with_store().await
 );
 
+chat_core::people_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    people_of_mongodb,
+    async || Place::make().with_store().await
+);
+
 chat_core::restore_conformance!(
     #[ignore = "needs MongoDB: scripts/test"]
     restore_mongodb,
+    async || Place::make().with_store().await
+);
+
+chat_core::repair_conformance!(
+    #[ignore = "needs MongoDB: scripts/test"]
+    repair_mongodb,
     async || Place::make().with_store().await
 );

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "servers/people.rs"]
+mod people;
 
 use std::collections::BTreeSet;
 

@@ -63,6 +63,7 @@ mod postgres;
 mod prefix;
 mod project;
 mod read;
+mod repair;
 mod restore;
 mod rooms;
 mod row;
@@ -78,10 +79,7 @@ mod work;
 
 use std::{fmt, sync::Arc};
 
-use chat_core::{
-    Personal, StoreError, StoreErrorKind,
-    store::{Feed, Restore},
-};
+use chat_core::{Personal, StoreError, StoreErrorKind, store::FullStore};
 
 pub use config::SqlConfig;
 pub use migrate::Dialect;
@@ -93,9 +91,9 @@ pub use migrate::Dialect;
 pub struct SqlStore(Arc<dyn Whole>);
 
 /// Is all that the store of a dialect does.
-trait Whole: Personal + Restore + Feed {}
+trait Whole: Personal + FullStore {}
 
-impl<T: Personal + Restore + Feed> Whole for T {}
+impl<T: Personal + FullStore> Whole for T {}
 
 impl SqlStore {
     /// Opens the database at a URL with the default configuration.

@@ -22,8 +22,8 @@ const PERSON: &str = "
     SELECT u.id AS user_id, coalesce(u.name, u.id) AS name, 'member' AS role, u.num AS since
     FROM {p}users AS u WHERE u.id = ?1";
 
-/// Looks at the next rooms after `?2`, and tells those in which something is stored of user `?1` (a number that is not 0).
-/// `?3` is how JSON spells the user: those who only read that cannot tell where it stands, but it stands nowhere else.
+/// Looks at the next rooms after `?2`, and tells of each whether something is stored there of user `?1`: 0 is nothing, a
+/// negative number perhaps. `?3` is how JSON spells the user, which may also be a part of what somebody else is called.
 const ROOMS_OF: &str = r#"
     WITH page AS (SELECT r.num, r.id FROM {p}rooms AS r WHERE r.id > ?2 ORDER BY r.id LIMIT ?4)
     SELECT page.id, CASE
@@ -31,7 +31,7 @@ const ROOMS_OF: &str = r#"
         WHEN EXISTS (SELECT 1 FROM {p}members AS m WHERE m.room = page.num AND m."user" = u.num) THEN page.num
         WHEN EXISTS (SELECT 1 FROM {p}marks AS k WHERE k.room = page.num AND k."user" = u.num) THEN page.num
         WHEN EXISTS (SELECT 1 FROM {p}entries AS n{by_others}
-                     WHERE n.room = page.num AND n.message = 0 AND instr(n.body, ?3) > 0) THEN page.num
+                     WHERE n.room = page.num AND n.message = 0 AND instr(n.body, ?3) > 0) THEN -page.num
         ELSE 0 END
     FROM page LEFT JOIN {p}users AS u ON u.id = ?1
     ORDER BY page.id"#;
@@ -48,7 +48,7 @@ const UNMARK: &str = r#"
 
 const DROP_ENTRIES: &str = "DELETE FROM {p}entries WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq >= 1";
 
-const DROP_MEMBERS: &str = "DELETE FROM {p}members WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
+pub(crate) const DROP_MEMBERS: &str = "DELETE FROM {p}members WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
 
 const DROP_MARKS: &str = "DELETE FROM {p}marks WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1)";
 
@@ -72,8 +72,11 @@ impl<B: Backend> PeopleStore for Opened<B> {
         loop {
             let args = args![user, last, spelled(user)?, PAGE];
             let page: Vec<(Vec<u8>, i64)> = self.fetch("find the rooms of a person", ROOMS_OF, args).await?;
-            for (room, _) in page.iter().filter(|(_, of_theirs)| *of_theirs != 0) {
-                found.push(RoomId::from_bytes(bytes(room)?));
+            for (room, of_theirs) in page.iter().filter(|(_, of_theirs)| *of_theirs != 0) {
+                let room = RoomId::from_bytes(bytes(room)?);
+                if *of_theirs > 0 || self.names(room, user).await? {
+                    found.push(room);
+                }
             }
             if page.len() < usize::from(PAGE) || found.len() >= limit.into() {
                 found.truncate(limit.into());
@@ -93,6 +96,26 @@ impl<B: Backend> PeopleStore for Opened<B> {
     }
 }
 
+impl<B: Backend> Opened<B> {
+    /// Tells whether an entry of a room names a user.
+    async fn names(&self, room: RoomId, user: &UserId) -> Result<bool, StoreError> {
+        let mut after = Seq::ZERO;
+        loop {
+            let args = args![room, after, spelled(user)?, PAGE];
+            let page: Vec<(i64, String)> = self.fetch("find who is named", NAMED, args).await?;
+            for (seq, body) in &page {
+                after = Seq::from_stored(*seq);
+                if Body::decode(body).map_err(|_| unreadable("body"))?.names(user) {
+                    return Ok(true);
+                }
+            }
+            if page.len() < usize::from(PAGE) {
+                return Ok(false);
+            }
+        }
+    }
+}
+
 /// Puts the stand-in where entries of a room name a user, and drops membership and mark.
 pub(crate) async fn forget_in<C: Connection>(
     db: &mut Db<'_, C>,
@@ -106,15 +129,15 @@ pub(crate) async fn forget_in<C: Connection>(
     loop {
         let page: Vec<(i64, String)> = db.fetch(what, NAMED, args![room, after, spelled(user)?, PAGE]).await?;
         for (seq, body) in &page {
+            after = Seq::from_stored(*seq);
             let mut body = Body::decode(body).map_err(|_| unreadable("body"))?;
             if body.names(user) {
                 body.rename(user, stand_in);
                 db.execute(what, BLANK, args![room, *seq, body.encode()]).await?;
             }
         }
-        match page.last() {
-            Some((last, _)) if page.len() == usize::from(PAGE) => after = Seq::from_stored(*last),
-            _ => break,
+        if page.len() < usize::from(PAGE) {
+            break;
         }
     }
     db.execute(what, LEAVE, args![room, user]).await?;

@@ -3,12 +3,13 @@
 //! Those of servers are run by `scripts/test`, or by hand:
 //! `eval "$(scripts/services env)"; cargo test -p chat-store-sql --all-features --lib -- --ignored`
 
-use crate::{append, feed, listing, people, project, read, restore, steps::ByJson};
+use crate::{append, feed, listing, people, project, read, repair, restore, steps::ByJson};
 
 /// Returns the statements that are written once for all dialects.
 pub(crate) fn shared() -> Vec<&'static str> {
     let reads = [read::STATEMENTS, listing::STATEMENTS, people::STATEMENTS].concat();
-    [append::STATEMENTS, project::STATEMENTS, restore::STATEMENTS, feed::STATEMENTS, &reads].concat()
+    [append::STATEMENTS, project::STATEMENTS, restore::STATEMENTS, feed::STATEMENTS, repair::STATEMENTS, &reads]
+        .concat()
 }
 
 /// Returns the steps of an append, where they are statements.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
-    Body, Entry, Member, RoomId, Seq, StoreError, StoreErrorKind, UserId,
+    Body, Entry, EntryId, Member, RoomId, Seq, StoreError, StoreErrorKind, Timestamp, UserId,
     model::{Change, Edit, RoomRecord, changes, fold},
 };
 
@@ -67,7 +67,7 @@ pub(crate) async fn prepare<C: Connection>(
     }
     // Both in an order, so that two who make the same rooms or meet the same people never wait in a circle.
     for (entry, record) in creations.values() {
-        create(db, entry, record).await?;
+        create(db, entry.room, entry.id, entry.at, record).await?;
     }
     people.retain(|user, seen| match (names.get(user), seen) {
         (Some(known), Some(seen)) => *known != display_name(seen),
@@ -147,13 +147,15 @@ pub(crate) async fn see<C: Connection>(
 
 pub(crate) async fn create<C: Connection>(
     db: &mut Db<'_, C>,
-    entry: &Entry,
+    room: RoomId,
+    id: EntryId,
+    at: Timestamp,
     record: &RoomRecord,
 ) -> Result<(), StoreError> {
-    let (id, visibility) = (entry.id.as_bytes().to_vec(), word(record.visibility));
-    let args = args![entry.room, id, entry.at.0, text(record)?, visibility];
+    let (id, visibility) = (id.as_bytes().to_vec(), word(record.visibility));
+    let args = args![room, id, at.0, text(record)?, visibility];
     db.execute("create a room", C::STATEMENTS.create, args).await?;
-    feed::created(db, entry.room).await
+    feed::created(db, room).await
 }
 
 /// Returns the last entry of each room.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chat_core::{
-    RoomId, Seq, StoreError, UserId,
+    Member, RoomId, Seq, StoreError, UserId,
     store::{Kept, LogState, Part, Restore},
 };
 
@@ -90,14 +90,14 @@ pub(crate) async fn restore<C: Steps>(db: &mut Db<'_, C>, part: &Part) -> Result
     if there.is_none()
         && let Some(creation) = fresh.first()
     {
-        create(db, &creation.entry, &part.state.room).await?;
+        create(db, room, creation.entry.id, creation.entry.at, &part.state.room).await?;
     }
     if !fresh.is_empty() {
         let rows: Vec<_> = fresh.iter().map(|kept| (&kept.entry, kept.hash)).collect();
         C::insert(db, &rows, &Numbers::default()).await?;
         show(db, fresh).await?;
     }
-    join(db, part).await?;
+    join(db, room, &part.members).await?;
     let last = fresh.last().map(|kept| (kept.entry.seq, kept.entry.id.as_bytes().to_vec()));
     let Some((head, head_id)) = last.or(there.map(|(_, head, id, ..)| (Seq::from_stored(head), id))) else {
         return Ok(());
@@ -128,14 +128,17 @@ async fn show<C: Connection>(db: &mut Db<'_, C>, fresh: &[Kept]) -> Result<(), S
     Ok(())
 }
 
-async fn join<C: Connection>(db: &mut Db<'_, C>, part: &Part) -> Result<(), StoreError> {
+pub(crate) async fn join<C: Connection>(
+    db: &mut Db<'_, C>,
+    room: RoomId,
+    members: &[Member],
+) -> Result<(), StoreError> {
     let mut since: BTreeMap<Seq, Vec<_>> = BTreeMap::new();
-    for member in &part.members {
+    for member in members {
         since.entry(member.since).or_default().push((member.user.as_str(), member.role));
     }
     for (since, members) in since {
-        let members = args![array(members)?, part.state.room.id, since];
-        db.execute("restore members", C::STATEMENTS.join, members).await?;
+        db.execute("restore members", C::STATEMENTS.join, args![array(members)?, room, since]).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use chat_core::{
     Entry, RoomId, Seq, StoreError, UserId,
-    store::{Append, Consumer, Outcome, Part},
+    store::{Append, Consumer, Outcome, Part, Projected},
 };
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     feed,
     people::{forget, forget_in},
     project::{mark, project},
+    repair,
     restore::restore,
     steps::Steps,
 };
@@ -28,6 +29,8 @@ pub(crate) enum Work {
     ForgetIn(RoomId, UserId, UserId),
     Forget(UserId, UserId),
     Restore(Part),
+    SetRoom(Projected),
+    SetMessage(Entry),
 }
 
 /// Is an outcome for each entry; empty for work other than appending.
@@ -56,6 +59,8 @@ impl Work {
                 Self::ForgetIn(room, user, stand_in) => forget_in(db, *room, user, stand_in).await?,
                 Self::Forget(user, stand_in) => forget(db, user, stand_in).await?,
                 Self::Restore(part) => restore(db, part).await?,
+                Self::SetRoom(room) => repair::set_room(db, room).await?,
+                Self::SetMessage(message) => repair::set_message(db, message).await?,
             }
             answers.push(answer);
         }

@@ -20,6 +20,8 @@ chat_core::store_conformance!(sqlite_in_a_file, async || {
 
 chat_core::store_conformance!(sqlite_in_memory, async || SqlStore::open("sqlite::memory:").await.expect("a store"));
 
+chat_core::repair_conformance!(repair_sqlite, async || SqlStore::open("sqlite::memory:").await.expect("a store"));
+
 chat_core::feed_conformance!(feed_of_sqlite, async || SqlStore::open("sqlite::memory:").await.expect("a store"));
 
 #[cfg(feature = "postgres")]
@@ -87,5 +89,19 @@ chat_core::restore_conformance!(
 chat_core::restore_conformance!(
     #[ignore = "needs MariaDB or MySQL: scripts/test"]
     restore_mysql,
+    async || Place::mysql().await.with_store().await
+);
+
+#[cfg(feature = "postgres")]
+chat_core::repair_conformance!(
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    repair_postgres,
+    async || Place::postgres().await.with_store().await
+);
+
+#[cfg(feature = "mysql")]
+chat_core::repair_conformance!(
+    #[ignore = "needs MariaDB or MySQL: scripts/test"]
+    repair_mysql,
     async || Place::mysql().await.with_store().await
 );

@@ -15,5 +15,5 @@ fn judge(text: &str) {
     assert!(protected || config.listen.ip().is_loopback(), "no password crosses a network in the clear");
     assert!(config.drain_grace.as_secs() <= 60 * 60);
     assert!((1..=365 * 24 * 60 * 60).contains(&config.session.as_secs()));
-    assert!(config.accounts.is_sqlite());
+    assert!(config.accounts.keeps_accounts());
 }

@@ -1,10 +1,22 @@
 //! The reply of a quote service: a price with cents, or a refusal that repeats nothing of the reply.
 #![no_main]
 
+// The readers alone: the HTTP client of the whole crate is most of what would have to be built.
+#[allow(dead_code, unreachable_pub, reason = "the bot uses more of it")]
+#[path = "../../examples/stock-bot/src/code.rs"]
+mod code;
+#[path = "../../examples/stock-bot/src/quote.rs"]
+mod quote;
+#[allow(dead_code, unreachable_pub, reason = "the bot uses more of it")]
+#[path = "../../examples/stock-bot/src/refusal.rs"]
+mod refusal;
+#[path = "../../examples/stock-bot/src/reply.rs"]
+mod reply;
+
 use std::error::Error;
 
+use self::{code::StockCode, quote::Quote};
 use fuzz::Words;
-use stock_bot::{Quote, StockCode};
 
 static WORDS: Words = Words::new();
 

@@ -1,5 +1,7 @@
 //! Runs the binary.
 
+#![allow(dead_code)] // each test binary uses some of it
+
 use std::process::{Command, Output};
 
 /// Is what a command said, and whether it did what it was asked.

@@ -4,4 +4,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod copy;
+mod fsck;
+mod import;
 mod migrate;
+#[path = "../common/store.rs"]
+mod store;

@@ -11,16 +11,22 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use chat_broker_amqp::{AmqpBroker, AmqpConfig};
+use chat_broker_amqp::{AmqpBroker, AmqpConfig, AmqpQueue};
 use chat_core::{
     broker::{Attached, Broker, BrokerError},
-    conformance::broker::BrokerUnderTest,
+    conformance::{broker::BrokerUnderTest, dead_letters::DeadLettersUnderTest, queue::QueueUnderTest},
     model::NodeId,
+    queue::{Consume, Delivery, Job, QueueError, QueueName, WorkQueue},
 };
-use lapin::{Channel, Connection, ConnectionProperties};
+use futures::stream::BoxStream;
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    options::{ExchangeDeleteOptions, QueueDeleteOptions},
+};
 
 static PLACES: AtomicU32 = AtomicU32::new(0);
 
@@ -35,12 +41,12 @@ impl Place {
     }
 
     pub(crate) fn config(&self, parameters: &str) -> AmqpConfig {
-        self.config_at(server(), parameters)
+        self.config_at(&server().to_string(), parameters)
     }
 
     /// Returns the configuration for a RabbitMQ that is reached elsewhere, such as by a proxy.
-    pub(crate) fn config_at(&self, hosts: impl ToString, parameters: &str) -> AmqpConfig {
-        let url = format!("amqp://guest:guest@{}?namespace={}{parameters}", hosts.to_string(), self.namespace);
+    pub(crate) fn config_at(&self, hosts: &str, parameters: &str) -> AmqpConfig {
+        let url = format!("amqp://guest:guest@{hosts}?namespace={}{parameters}", self.namespace);
         AmqpConfig::parse(&url).expect("a URL")
     }
 
@@ -48,34 +54,80 @@ impl Place {
         format!("{}.{rest}", self.namespace)
     }
 
+    pub(crate) fn queue(&self) -> AmqpQueue {
+        AmqpQueue::new(self.config(""))
+    }
+
+    pub(crate) fn queue_under_test(self) -> QueueUnderTest {
+        // A worker looks by itself once a second.
+        QueueUnderTest::new(Arc::new(Placed { port: self.queue(), _place: self })).quiet(Duration::from_millis(1_500))
+    }
+
+    pub(crate) fn dead_letters(self) -> DeadLettersUnderTest {
+        let queue = self.queue();
+        DeadLettersUnderTest::new(self.queue_under_test(), Arc::new(queue))
+    }
+
     pub(crate) fn broker(self, parameters: &str) -> BrokerUnderTest {
-        let broker = AmqpBroker::new(self.config(parameters));
-        BrokerUnderTest::new(Arc::new(Placed { broker, _place: self }))
+        let port = AmqpBroker::new(self.config(parameters));
+        BrokerUnderTest::new(Arc::new(Placed { port, _place: self }))
     }
 }
 
 impl Drop for Place {
+    /// Deletes what tests leave behind: exchanges and durable queues.
     fn drop(&mut self) {
-        let names: Vec<_> = ["fanout", "direct"].map(|rest| self.name(rest)).into();
+        let steps = [100, 500, 2_000, 10_000, 60_000, 600_000, 3_600_000].map(|ms| format!("delay.{ms}ms"));
+        let jobs = ["jobs.conformance.jobs.high", "jobs.conformance.jobs.normal", "dead.conformance.jobs"];
+        let queues = jobs.map(str::to_owned).into_iter().chain(steps.clone());
+        let queues: Vec<_> = queues.map(|rest| self.name(&rest)).collect();
+        let exchanges = ["fanout", "direct", "bells"].map(str::to_owned).into_iter().chain(steps);
+        let exchanges: Vec<_> = exchanges.map(|rest| self.name(&rest)).collect();
         on_a_thread(async move {
-            for name in names {
-                let (_connection, channel) = channel().await;
-                let _ = channel.exchange_delete(name.into(), Default::default()).await; // it may never have been there
+            let (_connection, channel) = channel().await;
+            for name in queues {
+                channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.unwrap();
+            }
+            for name in exchanges {
+                channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await.unwrap();
             }
         });
     }
 }
 
-/// Is a broker that takes its place along.
-struct Placed {
-    broker: AmqpBroker,
+/// Is a port that takes its place along.
+struct Placed<P> {
+    port: P,
     _place: Place,
 }
 
 #[async_trait]
-impl Broker for Placed {
+impl<B: Broker> Broker for Placed<B> {
     async fn attach(&self, node: NodeId) -> Result<Attached, BrokerError> {
-        self.broker.attach(node).await
+        self.port.attach(node).await
+    }
+}
+
+#[async_trait]
+impl<Q: WorkQueue> WorkQueue for Placed<Q> {
+    async fn push(&self, queue: &QueueName, job: Job) -> Result<(), QueueError> {
+        self.port.push(queue, job).await
+    }
+
+    async fn consume(
+        &self,
+        queue: &QueueName,
+        how: Consume,
+    ) -> Result<BoxStream<'static, Result<Delivery, QueueError>>, QueueError> {
+        self.port.consume(queue, how).await
+    }
+
+    fn is_durable(&self) -> bool {
+        self.port.is_durable()
+    }
+
+    fn is_networked(&self) -> bool {
+        self.port.is_networked()
     }
 }
 

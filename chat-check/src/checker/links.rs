@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::finding::{At, Findings, Promise::P11};
+use super::{
+    finding::{At, Findings, Promise::P11},
+    restored::Restores,
+};
 use crate::history::{Answered, Asked, Event, Record};
 
 /// A request that went to a server this long before the server said goodbye was read. On one machine it takes less
@@ -61,7 +64,7 @@ impl<'h> Links<'h> {
         self.keys.get(&(answered.link, answered.r)).copied()
     }
 
-    pub(super) fn judge(&self, history: &[Record], findings: &mut Findings) {
+    pub(super) fn judge(&self, history: &[Record], restores: &Restores, findings: &mut Findings) {
         for at in &self.exits {
             if let Event::Exit(exit) = &history[*at].event
                 && (exit.status != Some(0) || exit.took_ms > exit.grace_ms)
@@ -70,7 +73,9 @@ impl<'h> Links<'h> {
                 findings.add(P11, &[*at], what);
             }
         }
-        for link in self.by_number.values() {
+        // A node that finds the log put back stops at once: whatever it might still answer may be of another log.
+        let stops_at_once = |link: &&Link<'_>| link.closed.is_some_and(|at| restores.are_found_out(history[at].t));
+        for link in self.by_number.values().filter(|link| !stops_at_once(link)) {
             link.judge(history, findings, &self.drains);
         }
     }

@@ -8,6 +8,7 @@
 //! | `stored` | P1, P2, P6, P7: answers and reads against the log |
 //! | `order` | P4: the order of what was sent |
 //! | `received` | P3, P4, P5, P6, P8, P12: what receivers were told |
+//! | `restored` | what may be gone after a restore: only the end, and who has seen it is told |
 //! | `links` | P11: what servers that stopped did with their connections |
 
 mod finding;
@@ -15,13 +16,14 @@ mod links;
 mod members;
 mod order;
 mod received;
+mod restored;
 mod room;
 mod stored;
 mod summary;
 
 use std::collections::BTreeMap;
 
-use self::{finding::Findings, links::Links, members::Members, room::Room};
+use self::{finding::Findings, links::Links, members::Members, restored::Restores, room::Room};
 pub use self::{
     finding::{Promise, Violation},
     summary::Summary,
@@ -48,15 +50,17 @@ impl Verdict {
 
 /// Judges a history.
 pub fn check(history: &[Record]) -> Verdict {
-    let (rooms, links) = sort(history);
+    let (mut rooms, links) = sort(history);
+    let restores = Restores::of(history);
     let mut findings = Findings::default();
     let mut summary = Summary::of(history);
-    links.judge(history, &mut findings);
-    for (name, room) in &rooms {
+    links.judge(history, &restores, &mut findings);
+    for (name, room) in &mut rooms {
+        restored::prune(history, &restores, room, &mut findings);
         let members = Members::of(room.members.iter().copied());
         stored::judge(name, room, &members, &mut findings);
         order::judge(room, &mut findings);
-        let receivers = received::judge(history, room, &members, &mut findings);
+        let receivers = received::judge(history, &restores, room, &members, &mut findings);
         summary.add_room(room, &receivers);
     }
     summary.add_counts(&findings.counts);

@@ -8,6 +8,7 @@ use super::{
         Promise::{P3, P4, P5, P6, P8, P12},
     },
     members::Members,
+    restored::Restores,
     room::Room,
 };
 use crate::history::{Event, Missing, Received, Record, Row};
@@ -29,13 +30,13 @@ pub(super) struct Receiver<'h> {
 /// Judges what is told, and returns who was told.
 pub(super) fn judge<'h>(
     history: &'h [Record],
+    restores: &Restores,
     room: &Room<'h>,
     members: &Members<'h>,
     findings: &mut Findings,
 ) -> HashMap<&'h str, Receiver<'h>> {
     let rows = room.by_seq();
     let mut judge = Judge { room, members, rows, ids: HashMap::new(), receivers: HashMap::new(), findings };
-    let restored = restores(history);
     for (at, event) in &room.heard {
         match event {
             Event::Sub(sub) => judge.begins(*at, &sub.c, &sub.user, sub.from),
@@ -46,10 +47,12 @@ pub(super) fn judge<'h>(
             }
             Event::Recv(received) => judge.receives(*at, received),
             Event::Wire(wire) => judge.is_of_the_log(*at, wire.seq, &wire.id, None),
-            Event::Gap(gap) => judge.misses(*at, gap),
+            Event::Gap(gap) => judge.misses(*at, gap, restores.excuse(history[*at].t)),
             Event::Reset(reset) => {
-                judge.receiver(&reset.c).at = None;
-                if !restored.iter().any(|restored| restored < at) {
+                let receiver = judge.receiver(&reset.c);
+                receiver.at = None;
+                receiver.received.clear(); // positions are given away anew
+                if !restores.have_begun(history[*at].t) {
                     judge.findings.add(
                         P5,
                         &[*at],
@@ -62,12 +65,6 @@ pub(super) fn judge<'h>(
     }
     judge.all_arrived();
     judge.receivers
-}
-
-/// Returns where a log was put back to an older state on purpose.
-fn restores(history: &[Record]) -> Vec<At> {
-    let is_restore = |record: &Record| matches!(&record.event, Event::Fault(fault) if &*fault.kind == "restore");
-    history.iter().enumerate().filter(|(_, record)| is_restore(record)).map(|(at, _)| at).collect()
 }
 
 struct Judge<'a, 'h> {
@@ -135,7 +132,8 @@ impl<'h> Judge<'_, 'h> {
         }
     }
 
-    fn misses(&mut self, at: At, gap: &'h Missing) {
+    /// Judges a gap. One that was told while entries could still be lost may have been of a membership that was.
+    fn misses(&mut self, at: At, gap: &'h Missing, is_excused: bool) {
         let Missing { c, a, b, reason, .. } = gap;
         let (room, members) = (self.room, self.members);
         let receiver = self.receiver(c);
@@ -150,6 +148,9 @@ impl<'h> Judge<'_, 'h> {
             _ => false,
         };
         receiver.gaps += u64::from(holds);
+        if is_excused {
+            return;
+        }
         if !holds {
             let what = format!("{c} was told that {a} to {b} are gone ({reason}), which is not so");
             self.findings.add(P5, &[at], what);

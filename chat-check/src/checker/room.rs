@@ -29,6 +29,8 @@ pub(super) struct Room<'h> {
     pub(super) wires: HashMap<(&'h str, u64), u64>,
     /// Whose stream a client is: of drafts and of entries.
     pub(super) users: HashMap<&'h str, &'h str>,
+    /// How many acknowledged drafts a restore took away.
+    pub(super) gone: u64,
 }
 
 impl<'h> Room<'h> {

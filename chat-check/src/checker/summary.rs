@@ -36,6 +36,9 @@ pub struct Summary {
     pub gaps_explained: u64,
     pub gaps_unexplained: u64,
     pub behind: u64,
+    /// Acknowledged drafts that a restore took away, and how often somebody was told to begin anew.
+    pub gone: u64,
+    pub resets: u64,
     /// Entries on the wires, and how many of them the client had already.
     pub wired: u64,
     pub wire_repeats: u64,
@@ -55,6 +58,7 @@ impl Summary {
                 Event::Retry(_) => summary.retries += 1,
                 Event::Answered(it) if is_retryable(&it.code) => summary.retries += 1,
                 Event::Recv(_) => summary.delivered += 1,
+                Event::Reset(_) => summary.resets += 1,
                 Event::Fault(it) => *summary.faults.entry(it.kind.to_string()).or_default() += 1,
                 _ => {}
             }
@@ -65,6 +69,7 @@ impl Summary {
 
     pub(super) fn add_room(&mut self, room: &Room<'_>, receivers: &HashMap<&str, Receiver<'_>>) {
         self.rooms += 1;
+        self.gone += room.gone;
         self.stored += room.rows().len() as u64;
         self.gaps_explained += receivers.values().map(|receiver| receiver.gaps).sum::<u64>();
         self.wired += room.wires.values().sum::<u64>();
@@ -105,6 +110,14 @@ impl fmt::Display for Summary {
             f,
             "lost {}, doubled {}, reordered {}, gaps {} explained and {} not, behind at the end {}",
             self.lost, self.doubled, self.reordered, self.gaps_explained, self.gaps_unexplained, self.behind
-        )
+        )?;
+        if self.faults.contains_key("restore") {
+            write!(
+                f,
+                "\nrestored   {} acknowledged drafts are gone, {} times a client was told to begin anew",
+                self.gone, self.resets
+            )?;
+        }
+        Ok(())
     }
 }

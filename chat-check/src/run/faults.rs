@@ -123,6 +123,7 @@ impl Breaker<'_> {
     async fn store_full(&mut self, start: u64) -> Result<(), Failure> {
         let store = self.store.own()?;
         let filled = disk::Filled::up(&store.home()?)?;
+        store.need_room(self.store.url()).await;
         self.cluster.until_ready(false).await?;
         sleep(disk::FULL_FOR).await;
         drop(filled);

@@ -12,6 +12,7 @@
 //! | `plan` | what is to be run |
 //! | `cluster`, `server` | the processes that are broken |
 //! | `store`, `postgres`, `disk` | the database server that is broken; who takes over; a disk that is full |
+//! | `direct`, `synced` | a store that is tried without servers; a server that is traced |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
 //! | `faults`, `slow` | what is broken; clients that do not read |
@@ -20,6 +21,7 @@
 mod chance;
 mod client;
 mod cluster;
+mod direct;
 mod disk;
 mod faults;
 mod frames;
@@ -33,6 +35,7 @@ mod server;
 mod slow;
 mod stage;
 mod store;
+mod synced;
 mod tap;
 
 use std::{
@@ -45,10 +48,13 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::plan::{Plan, Scenario};
 use self::{
     chance::Chance, client::Entrance, cluster::Cluster, faults::Breaker, postgres::Standbys, progress::Progress,
     recorder::Recorder, rest::Rest, server::Launch, stage::Stage, store::Store,
+};
+pub use self::{
+    direct::{Trial, Try},
+    plan::{Plan, Scenario},
 };
 
 /// Is why a run could not be done; broken promises are no failure of the run.
@@ -70,22 +76,39 @@ pub fn equip(plan: &Plan) -> Result<(), Failure> {
 pub async fn run(plan: &Plan, folder: &Path) -> Result<PathBuf, Failure> {
     let history = folder.join("history.jsonl");
     let recorder = Recorder::to(&history)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        done = timeout(Duration::from_secs(plan.at_most), drive(plan, folder, &recorder)) => {
-            done.map_err(|_| format!("not done after {} s", plan.at_most))??;
-        }
-        _ = terminate.recv() => return Err("ended by a signal".into()),
-        _ = interrupt.recv() => return Err("interrupted".into()),
-    }
+    bounded(plan.at_most, drive(plan, folder, &recorder)).await?;
     recorder.finish()?;
     Ok(history)
 }
 
+/// Tries a store in `folder`. Returns what came of it, in words.
+///
+/// # Errors
+/// If a promise is broken, or it cannot be done. All that was begun is ended then, too.
+pub async fn try_store(what: &Try, folder: &Path) -> Result<String, Failure> {
+    match what.trial {
+        Trial::Sync => {
+            let binary = what.server.clone().map_or_else(beside_this_program, Ok)?;
+            bounded(what.at_most, synced::run(&binary, folder, what.times)).await
+        }
+        _ => bounded(what.at_most, direct::try_store(what, folder)).await,
+    }
+}
+
+/// Does something for so many seconds at most, and not after a signal.
+async fn bounded<T>(at_most: u64, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        done = timeout(Duration::from_secs(at_most), work) => done.map_err(|_| format!("not done after {at_most} s"))?,
+        _ = terminate.recv() => Err("ended by a signal".into()),
+        _ = interrupt.recv() => Err("interrupted".into()),
+    }
+}
+
 async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Failure> {
     let mut chance = Chance::of(plan.seed.unwrap_or_default());
-    let store = Store::open(plan, folder)?;
+    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull)?;
     if plan.scenario.breaks_store() {
         store.own()?; // before anybody is troubled
     }
@@ -123,7 +146,7 @@ fn launch(plan: &Plan, folder: &Path, store: &Store, standbys: Option<&Standbys>
     let mut args = vec!["--store".to_owned(), url];
     args.extend(plan.ports());
     let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
-    Ok(Launch { binary, folder: folder.to_owned(), args, secret })
+    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, secret })
 }
 
 /// Where others have been before, people of this run need names that nobody had.

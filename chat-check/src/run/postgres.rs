@@ -19,7 +19,7 @@ use super::{
     Failure,
     plan::Scenario,
     server::{PATIENCE, signal},
-    store::{self, Service},
+    store::{self, Service, port_of},
 };
 use crate::proxy::{Proxy, Way};
 
@@ -74,7 +74,7 @@ impl Standbys {
         }
         run(copy.arg("--write-recovery-conf"))?;
         let standby = Postgres { data, port: free_port()? };
-        self.start(&standby)?;
+        self.start(&standby).await?;
         self.reserve = Some(standby);
         self.until("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").await?;
         if scenario == Scenario::Failover {
@@ -105,7 +105,7 @@ impl Standbys {
     pub(super) async fn put_back(&mut self) -> Result<(), Failure> {
         self.end_primary().await?;
         let backup = self.reserve.take().ok_or("there is no backup")?;
-        self.start(&backup)?;
+        self.start(&backup).await?;
         self.serve(backup)
     }
 
@@ -120,10 +120,17 @@ impl Standbys {
         Ok(fs::remove_dir_all(before.data)?)
     }
 
-    fn start(&self, server: &Postgres) -> Result<(), Failure> {
-        let mut start = self.program("pg_ctl");
-        start.arg("-D").arg(&server.data).arg("-l").arg(self.home.join("log-of-reserve"));
-        run(start.args(["-o", &format!("-p {}", server.port), "-w", "-t", "60", "start"]))
+    /// Starts a server; again, as long as one that was killed is not quite gone for the system.
+    async fn start(&self, server: &Postgres) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut start = self.program("pg_ctl");
+            start.arg("-D").arg(&server.data).arg("-l").arg(self.home.join("log-of-reserve"));
+            match run(start.args(["-o", &format!("-p {}", server.port), "-w", "-t", "60", "start"])) {
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(200)).await,
+                done => return done,
+            }
+        }
     }
 
     fn sql(&self, statement: &str) -> Result<String, Failure> {
@@ -201,10 +208,6 @@ fn programs() -> Result<PathBuf, Failure> {
     let version = |folder: &PathBuf| folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     let versions = fs::read_dir("/usr/lib/postgresql")?.filter_map(|entry| Some(entry.ok()?.path()));
     Ok(versions.max_by_key(version).ok_or("PostgreSQL is not installed")?.join("bin"))
-}
-
-fn port_of(url: &str) -> Option<u16> {
-    url.rsplit_once('@')?.1.split_once('/')?.0.rsplit_once(':')?.1.parse().ok()
 }
 
 fn free_port() -> Result<u16, Failure> {

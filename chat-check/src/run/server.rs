@@ -23,6 +23,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Launch {
     pub(super) binary: PathBuf,
+    /// What comes before all other arguments, if the program is not the server itself.
+    pub(super) before: Vec<String>,
     /// Where their accounts and their logs are.
     pub(super) folder: PathBuf,
     /// Where their store is, and what else they are told.
@@ -39,6 +41,7 @@ impl Launch {
     fn spawn(&self, name: &str) -> io::Result<Child> {
         let log = File::options().create(true).append(true).open(self.log(name))?;
         Command::new(&self.binary)
+            .args(&self.before)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--load-profile"])
             .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
             .args(["--accounts", &format!("sqlite:{}", self.folder.join("accounts.db").display())])
@@ -129,7 +132,8 @@ impl Drop for Server {
 /// Sends a signal by its name to processes that are there.
 pub(super) fn signal(name: &str, processes: &[u32]) -> Result<(), Failure> {
     let processes = processes.iter().map(u32::to_string);
-    let sent = Command::new("kill").arg(format!("-{name}")).args(processes).status()?;
+    // Children that have ended meanwhile are no news.
+    let sent = Command::new("kill").arg(format!("-{name}")).args(processes).stderr(Stdio::null()).status()?;
     if sent.success() { Ok(()) } else { Err("the server is gone".into()) }
 }
 

@@ -15,7 +15,6 @@ use tokio::time::sleep;
 
 use super::{
     Failure, disk,
-    plan::{Plan, Scenario},
     server::{PATIENCE, signal},
 };
 
@@ -27,22 +26,24 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Finds or starts what was asked for: `sqlite`, the name of a service, or a URL.
-    pub(super) fn open(plan: &Plan, folder: &Path) -> Result<Self, Failure> {
-        let asked = &plan.store;
+    /// Finds or starts what was asked for: `sqlite`, the name of a service, or a URL; a service on a small disk, if that is
+    /// wanted.
+    pub(super) fn open(asked: &str, folder: &Path, small: bool) -> Result<Self, Failure> {
         if asked == "sqlite" {
             return Ok(Self { url: format!("sqlite:{}", folder.join("chat.db").display()), own: None });
         }
         if asked.contains(':') {
-            return Ok(Self { url: asked.clone(), own: None });
+            return Ok(Self { url: asked.to_owned(), own: None });
         }
         // Servers run as users of their own, who have to get through.
         fs::set_permissions(folder, PermissionsExt::from_mode(0o755))?;
         let disk = folder.join("disk");
         fs::create_dir(&disk)?;
-        if plan.scenario == Scenario::StoreFull {
+        if small {
             disk::mount(&disk)?;
         }
+        // It stands for /tmp: the script and some servers put what they need for a moment there.
+        fs::set_permissions(&disk, PermissionsExt::from_mode(0o1777))?;
         let own = Service::named(asked, disk)?;
         own.start()?;
         Ok(Self { url: own.url()?, own: Some(own) })
@@ -63,6 +64,57 @@ impl Store {
         self.own
             .as_ref()
             .ok_or_else(|| "only a database server of the run's own is broken: --store postgres, say".into())
+    }
+}
+
+/// Holds up what is about to be committed, and rolls one in twenty back.
+const SLOW_POSTGRES: &str = "
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_sleep(random() * 0.05);
+        IF random() < 0.05 THEN RAISE 'rolled back on purpose' USING ERRCODE = '40001'; END IF;
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON chat_entries DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION slow()";
+const SLOW_MARIADB: &str = "
+    CREATE TRIGGER slow AFTER INSERT ON chat_entries FOR EACH ROW BEGIN
+        DO SLEEP(RAND() * 0.05);
+        IF RAND() < 0.05 THEN SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213; END IF;
+    END";
+
+impl Store {
+    /// Makes each commit slow and some fail, if the store is a server of this run's own that can be told so.
+    pub(super) fn slow_commits(&self) -> Result<bool, Failure> {
+        let Some(own) = &self.own else { return Ok(false) };
+        match own.name {
+            "postgres" => own.sql(&self.url, SLOW_POSTGRES)?,
+            "mariadb" => own.sql(&self.url, SLOW_MARIADB)?,
+            _ => return Ok(false),
+        };
+        Ok(true)
+    }
+
+    /// Waits until no connection is in a transaction, and sees that none ever spoke in one that had failed.
+    pub(super) async fn until_nothing_is_open(&self) -> Result<(), Failure> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let open = match own.name {
+            "postgres" => "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'",
+            "mariadb" => "SELECT count(*) FROM information_schema.innodb_trx",
+            _ => return Ok(()),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while own.sql(&self.url, open)? != "0" {
+            if Instant::now() > deadline {
+                return Err("a connection stays in a transaction".into());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        let log = fs::read_to_string(own.home()?.join("log"))?;
+        let aborted = log.matches("current transaction is aborted").count();
+        if aborted > 0 {
+            return Err(format!("{aborted} times a failed transaction was used further (25P02)").into());
+        }
+        Ok(())
     }
 }
 
@@ -96,6 +148,37 @@ impl Service {
             Ok(String::from_utf8_lossy(&done.stdout).into_owned())
         } else {
             Err(format!("scripts/services {verb} {}: {}", self.name, String::from_utf8_lossy(&done.stderr)).into())
+        }
+    }
+
+    /// Runs statements by the server's own client, and returns what they answer.
+    fn sql(&self, url: &str, statements: &str) -> Result<String, Failure> {
+        let port = port_of(url).ok_or("the URL has no port")?.to_string();
+        let mut client = if self.name == "postgres" {
+            let mut psql = Command::new("psql");
+            psql.args([url, "-qAt", "-v", "ON_ERROR_STOP=1", "-c", statements]);
+            psql
+        } else {
+            let mut mariadb = Command::new("mariadb");
+            mariadb.args(["--no-defaults", "-h127.0.0.1", "-P", &port, "-uroot", "-N", "--delimiter=//"]);
+            mariadb.args(["-e", statements, "chat"]);
+            mariadb
+        };
+        let done = client.output()?;
+        if done.status.success() {
+            return Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned());
+        }
+        Err(format!("{statements}: {}", String::from_utf8_lossy(&done.stderr)).into())
+    }
+
+    /// Makes it need more of the disk, as it would after some time: until then it writes where it had written before.
+    pub(super) async fn need_room(&self, url: &str) {
+        const SEGMENTS: u32 = 10; // more than a new database has in store
+        for _ in 0..SEGMENTS {
+            if self.name != "postgres" || self.sql(url, "SELECT pg_switch_wal()").is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -143,6 +226,11 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.signal("CONT").and_then(|()| self.script("reset").map(drop));
     }
+}
+
+/// Returns the port in a database's URL.
+pub(super) fn port_of(url: &str) -> Option<u16> {
+    url.rsplit_once('@')?.1.split_once('/')?.0.rsplit_once(':')?.1.parse().ok()
 }
 
 /// Returns the process whose number is noted in a file, and its children. A number may belong to another program by

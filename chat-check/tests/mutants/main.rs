@@ -6,6 +6,7 @@
 mod accepted;
 mod clean;
 mod rejected;
+mod restored;
 
 use chat_check::{
     checker::{Promise, Verdict, check},

@@ -25,6 +25,7 @@ pub mod hub;
 pub mod people;
 pub mod presence;
 pub mod queue;
+pub mod repair;
 pub mod restore;
 pub mod store;
 pub mod transport;
@@ -118,6 +119,7 @@ mod tests {
         assert_eq!(promised(include_str!("../store.rs")), store::CASES);
         assert_eq!(promised(include_str!("../store/feed.rs")), feed::CASES);
         assert_eq!(promised(include_str!("../store/people.rs")), people::CASES);
+        assert_eq!(promised(include_str!("../store/repair.rs")), repair::CASES);
         assert_eq!(promised(include_str!("../store/restore.rs")), restore::CASES);
         assert_eq!(promised(include_str!("../broker.rs")), broker::CASES);
         assert_eq!(promised(include_str!("../hub.rs")), hub::CASES);

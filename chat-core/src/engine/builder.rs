@@ -144,7 +144,11 @@ impl EngineBuilder {
 
     /// Forgets what is older or more than this, in every room. Default: everything is kept.
     #[must_use]
-    pub fn retention(self, retention: Retention) -> Self {
+    pub fn retention(mut self, retention: Retention) -> Self {
+        if retention == Retention::forever() {
+            self.retention = None; // then there is nothing to look for
+            return self;
+        }
         self.retention_by(move |_| retention)
     }
 

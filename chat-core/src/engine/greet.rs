@@ -284,9 +284,10 @@ impl Core {
 }
 
 impl Inner {
-    /// Tells whether the authentication was taken back while it was on its way to here: of this login, or after
-    /// `connected` of all.
-    async fn was_revoked(&self, inbox: &Access, who: &Identity, connected: Timestamp) -> Result<bool, HubError> {
+    /// Tells whether the authentication was taken back, of this login or of all: since it was given, if that is known, or
+    /// else since it was `shown` here.
+    async fn was_revoked(&self, inbox: &Access, who: &Identity, shown: Timestamp) -> Result<bool, HubError> {
+        let since = who.issued.map_or(shown, |issued| issued.min(shown));
         let mut through = inbox.as_of;
         loop {
             let after = Seq::from_stored(through.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
@@ -294,14 +295,14 @@ impl Inner {
             let page = page.map_err(|error| self.store_failed(&error))?;
             let revokes = |entry: &Entry| match &entry.body {
                 Body::Inbox(notice @ Notice::Revoked { login: Some(_) }) => notice.revokes(&who.login),
-                Body::Inbox(Notice::Revoked { login: None }) => entry.at > connected,
+                Body::Inbox(Notice::Revoked { login: None }) => entry.at > since,
                 _ => false,
             };
             if page.iter().any(revokes) {
                 return Ok(true);
             }
             // A client that waits before its hello must not outlast the page by being told other things.
-            if after == Seq::ZERO || page.first().is_none_or(|entry| entry.at <= connected) {
+            if after == Seq::ZERO || page.first().is_none_or(|entry| entry.at <= since) {
                 return Ok(false);
             }
             through = after;

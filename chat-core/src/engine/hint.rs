@@ -6,18 +6,16 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::Sha256;
 
 use crate::{
     model::{Entry, EntryId, Key, NodeId, RoomId, Seq, UserId},
     protocol::Signal,
+    seal::Seal,
 };
 
 const VERSION: u8 = 1;
-const SEAL_BYTES: usize = 32;
 /// Payloads are kept below the 64 KiB that a link takes.
 const PAYLOAD_BYTES_MAX: usize = 48 * 1024;
 
@@ -96,7 +94,7 @@ struct Envelope {
 
 /// Seals and opens payloads.
 #[derive(Clone)]
-pub(super) struct Sealer(Option<Hmac<Sha256>>);
+pub(super) struct Sealer(Seal);
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,13 +104,12 @@ impl fmt::Debug for Sealer {
 
 impl Sealer {
     pub(super) fn new(secret: Option<&[u8]>) -> Self {
-        // HMAC takes keys of any length: the error cannot occur.
-        Self(secret.and_then(|secret| Hmac::new_from_slice(secret).ok()))
+        Self(Seal::new(VERSION, secret))
     }
 
     /// Tells whether what this node says can be told from what others say.
     pub(super) fn can_seal(&self) -> bool {
-        self.0.is_some()
+        self.0.can_seal()
     }
 
     /// Makes payloads of hints, as few as fit.
@@ -138,24 +135,12 @@ impl Sealer {
 
     fn payload(&self, node: NodeId, hints: &str) -> Bytes {
         let body = format!(r#"{{"node":"{node}","hints":[{hints}]}}"#);
-        let mut payload = Vec::with_capacity(1 + SEAL_BYTES + body.len());
-        payload.push(VERSION);
-        match &self.0 {
-            Some(mac) => payload.extend(mac.clone().chain_update(&body).finalize().into_bytes()),
-            None => payload.extend([0; SEAL_BYTES]),
-        }
-        payload.extend(body.as_bytes());
-        payload.into()
+        self.0.close(body.as_bytes())
     }
 
     /// Reads a payload; `None` when it is none of ours or of another version.
     pub(super) fn open(&self, payload: &[u8]) -> Option<Hints> {
-        let (version, rest) = payload.split_first()?;
-        if *version != VERSION || rest.len() < SEAL_BYTES {
-            return None;
-        }
-        let (seal, body) = rest.split_at(SEAL_BYTES);
-        let sealed = self.0.as_ref().is_some_and(|mac| mac.clone().chain_update(body).verify_slice(seal).is_ok());
+        let (body, sealed) = self.0.open(payload)?;
         let Envelope { node, hints } = serde_json::from_slice(body).ok()?;
         Some(Hints { node, sealed, list: hints.into_iter().filter_map(Wire::into_hint).collect() })
     }

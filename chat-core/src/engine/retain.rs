@@ -29,11 +29,11 @@ impl Engine {
 impl Inner {
     async fn retain(&self) -> Result<u64, HubError> {
         let mut trimmed = 0;
-        let mut place = Place::default();
+        let mut place = Place { before: None, seen: BTreeSet::new(), limit: ROOMS };
         loop {
             let rooms = self.store.rooms(&Listing::All, &place.page()).await;
             let rooms = rooms.map_err(|error| self.store_failed(&error))?;
-            let full = rooms.len() == usize::from(ROOMS);
+            let full = rooms.len() == usize::from(place.limit) && place.limit < u16::MAX;
             for summary in place.fresh(rooms) {
                 trimmed += self.retain_in(&summary).await?;
             }
@@ -55,16 +55,16 @@ impl Inner {
 
 /// Is a place in the list of all rooms, which are listed by when they were last active: many at the same moment, if they
 /// were imported.
-#[derive(Default)]
 struct Place {
     before: Option<u64>,
     /// The rooms of that moment that were seen already.
     seen: BTreeSet<RoomId>,
+    limit: u16,
 }
 
 impl Place {
     fn page(&self) -> Page {
-        let page = Page::newest(ROOMS);
+        let page = Page { limit: self.limit, ..Page::default() };
         if let Some(before) = self.before { page.before(before) } else { page }
     }
 
@@ -72,12 +72,17 @@ impl Place {
     fn fresh(&mut self, mut rooms: Vec<RoomSummary>) -> Vec<RoomSummary> {
         let active = |summary: &RoomSummary| u64::try_from(summary.active.0).unwrap_or_default();
         let Some(last) = rooms.last().map(active) else { return rooms };
-        let ids = |rooms: &[RoomSummary]| rooms.iter().filter(|it| active(it) == last).map(|it| it.room.id).collect();
-        let of_this_moment: BTreeSet<_> = ids(&rooms);
+        let of_this_moment: BTreeSet<_> =
+            rooms.iter().filter(|summary| active(summary) == last).map(|summary| summary.room.id).collect();
         rooms.retain(|summary| !self.seen.contains(&summary.room.id));
-        // The same moment once more, unless it has brought nothing new: then the rest of it waits for the next round.
-        self.before = Some(if rooms.is_empty() { last } else { last.saturating_add(1) });
-        self.seen.extend(of_this_moment);
+        // The last moment once more, in which there may be more rooms: with space for those that were seen.
+        let before = Some(last.saturating_add(1));
+        if self.before == before {
+            self.limit = self.limit.saturating_mul(2);
+            self.seen.extend(of_this_moment);
+        } else {
+            (self.before, self.limit, self.seen) = (before, ROOMS, of_this_moment);
+        }
         rooms
     }
 }

@@ -294,7 +294,7 @@ const ERASED: &str = "erased:";
 
 /// Is the host's own name for a user: 1 to 128 bytes in normal form C, without control characters.
 ///
-/// `bot:…` and `system` are reserved for the engine's own authors: a person under such a name is refused.
+/// `bot:…`, `erased:…` and `system` are reserved for the engine's own authors: a person under such a name is refused.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct UserId(Arc<str>);

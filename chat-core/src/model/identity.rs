@@ -35,12 +35,15 @@ pub struct Identity {
     pub login: Arc<str>,
     /// When the authentication ends; the session is closed then unless it was refreshed.
     pub expires: Option<Timestamp>,
+    /// When the authentication was given. What was revoked since then is not taken, however long it is good for; without
+    /// a time only what is revoked since the client connected counts, and the host must not accept what it revoked.
+    pub issued: Option<Timestamp>,
 }
 
 impl Identity {
     /// Makes the identity of a person.
     pub fn human(user: UserId, name: impl Into<Arc<str>>) -> Self {
-        Self { user, name: name.into(), kind: Kind::Human, login: "".into(), expires: None }
+        Self { user, name: name.into(), kind: Kind::Human, login: "".into(), expires: None, issued: None }
     }
 
     /// Makes the identity of a bot.
@@ -64,6 +67,13 @@ impl Identity {
     #[must_use]
     pub fn with_expiry(mut self, expires: Timestamp) -> Self {
         self.expires = Some(expires);
+        self
+    }
+
+    /// Sets when the authentication was given.
+    #[must_use]
+    pub fn with_issue(mut self, issued: Timestamp) -> Self {
+        self.issued = Some(issued);
         self
     }
 }

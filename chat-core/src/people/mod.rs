@@ -7,7 +7,7 @@
 //! A person is gone when nothing that is stored says who they were or what they wrote. In every room where they wrote or
 //! are named, in this order, which a crash may end anywhere and a repetition takes up again:
 //!
-//! 1. Their sessions end (a `revoked` in their inbox), and the inbox keeps the anonymous [stand-in](UserId::stand_in) that
+//! 1. Their sessions end (a `revoked` in their inbox), and the inbox keeps the anonymous [stand-in](crate::UserId::stand_in) that
 //!    was drawn for them, so that a repetition uses the same.
 //! 2. Their membership ends by a `leave`, and their reactions are taken back, in their name.
 //! 3. [`Erase`](crate::model::Erase) entries blank their messages with all edits and hashes. As entries they reach whoever
@@ -25,6 +25,3 @@ mod trace;
 
 pub use erase::{Erasing, erase};
 pub use export::{Line, export};
-
-#[allow(unused_imports)] // named in the documentation
-use crate::model::UserId;

@@ -15,17 +15,23 @@
 //! the log and catches up first, so nobody is judged by what is old; [`Hybrid::catch_up`] finds all others by the log's
 //! [`Feed`], under the name `hybrid`.
 
-use std::{collections::BTreeMap, fmt, mem, time::Duration};
+mod people;
+mod ports;
+mod repair;
+mod restore;
 
-use async_trait::async_trait;
+use std::{
+    collections::BTreeMap,
+    fmt, mem,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::{
-    Access, Append, Behind, Consumer, Feed, Head, Listing, LogStore, Outcome, RoomStore, StoreError, StoreErrorKind,
-    Tail,
-};
-use crate::model::{Entry, Member, Page, RoomId, RoomSummary, Seq, UserId};
+use super::{Behind, Consumer, Feed, LogStore, RoomStore, StoreError, StoreErrorKind};
+use crate::model::{Entry, RoomId, Seq, UserId};
 
 /// How many entries are projected at once.
 const PAGE: u16 = 256;
@@ -37,29 +43,59 @@ const ROOMS: u16 = 256;
 /// is caught up with later; the entries are stored.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(2);
 
+/// How often to look for rooms that do not follow their logs: 5 s. Whoever opens such a room brings it up to date at
+/// once; this is for lists.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Keeps logs in `L`, and rooms, members, lists and read marks in `R`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use chat_core::{Engine, memory::MemoryStore, store::Hybrid};
-/// use std::sync::Arc;
 ///
-/// let store = Arc::new(Hybrid::new(MemoryStore::new(), MemoryStore::new()));
-/// store.catch_up().await?; // what a crash left; then every few seconds
+/// let store = Hybrid::open(MemoryStore::new(), MemoryStore::new()).await?;
 /// let engine = Engine::builder().store(store).build().await?;
 /// # drop(engine);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 pub struct Hybrid<L, R> {
-    log: L,
-    rooms: R,
+    pub(super) log: L,
+    pub(super) rooms: R,
     /// Up to where this process has projected, for the feed to learn: one write for many appends.
     projected: Mutex<BTreeMap<RoomId, Seq>>,
     consumer: Consumer,
 }
 
 impl<L: LogStore + Feed, R: RoomStore> Hybrid<L, R> {
-    /// Joins two stores. Nothing is read or written before something is asked for.
+    /// Joins two stores, catches up with what a crash left, and goes on looking for such rooms until it is dropped. Where
+    /// the rooms' database is new, all logs are projected first, which takes its time.
+    ///
+    /// Must be called inside a tokio runtime.
+    pub async fn open(log: L, rooms: R) -> Result<Arc<Self>, StoreError>
+    where
+        L: 'static,
+        R: 'static,
+    {
+        let hybrid = Arc::new(Self::new(log, rooms));
+        let rooms = hybrid.catch_up().await?;
+        if rooms > 0 {
+            tracing::info!(rooms, "rooms have caught up with their logs");
+        }
+        tokio::spawn(Self::look(Arc::downgrade(&hybrid)));
+        Ok(hybrid)
+    }
+
+    async fn look(hybrid: Weak<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let Some(hybrid) = hybrid.upgrade() else { return };
+            if let Err(error) = hybrid.catch_up().await {
+                tracing::warn!(%error, "rooms cannot follow their logs for now");
+            }
+        }
+    }
+
+    /// Joins two stores, and leaves it to the caller to [catch up](Self::catch_up).
     pub fn new(log: L, rooms: R) -> Self {
         Self { log, rooms, projected: Mutex::default(), consumer: Consumer::known("hybrid") }
     }
@@ -149,124 +185,5 @@ impl<L: LogStore + Feed, R: RoomStore> Hybrid<L, R> {
 impl<L: fmt::Debug, R: fmt::Debug> fmt::Debug for Hybrid<L, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hybrid").field("log", &self.log).field("rooms", &self.rooms).finish_non_exhaustive()
-    }
-}
-
-/// Returns what of a batch was stored, as it stands in the logs.
-fn stored(batch: &[Append], answers: &[Vec<Outcome>]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    for (share, outcomes) in batch.iter().zip(answers) {
-        for (new, outcome) in share.entries.iter().zip(outcomes) {
-            if let Outcome::Stored(seq) = outcome {
-                entries.push(new.at(share.room, *seq));
-            }
-        }
-    }
-    entries
-}
-
-#[async_trait]
-impl<L: LogStore + Feed, R: RoomStore> LogStore for Hybrid<L, R> {
-    async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        let answers = self.log.append(batch).await?;
-        let stored = stored(batch, &answers);
-        if !stored.is_empty() {
-            self.follow(&stored).await;
-        }
-        Ok(answers)
-    }
-
-    async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
-        self.log.read(room, after, limit).await
-    }
-
-    async fn edits(&self, room: RoomId, target: Seq, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {
-        self.log.edits(room, target, after, limit).await
-    }
-
-    async fn history(&self, room: RoomId, page: &Page) -> Result<Vec<Entry>, StoreError> {
-        self.log.history(room, page).await
-    }
-
-    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<Head>, StoreError> {
-        self.log.heads(rooms).await
-    }
-
-    /// Lets the room follow first: what is forgotten cannot be projected any more.
-    async fn trim(&self, room: RoomId, through: Seq) -> Result<(), StoreError> {
-        for head in self.log.heads(&[room]).await? {
-            self.catch_up_in(room, head.seq).await?;
-        }
-        self.log.trim(room, through).await
-    }
-
-    async fn tails(&self, user: Option<&UserId>, after: &[(RoomId, Seq)]) -> Result<Vec<Tail>, StoreError> {
-        self.log.tails(user, after).await
-    }
-}
-
-#[async_trait]
-impl<L: LogStore + Feed, R: RoomStore> RoomStore for Hybrid<L, R> {
-    /// Catches up first when the room is behind its log.
-    async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError> {
-        let rooms = [room];
-        let (heads, access) = futures::try_join!(self.log.heads(&rooms), self.rooms.access(room, user))?;
-        let head = heads.first().map_or(Seq::ZERO, |head| head.seq);
-        let as_of = access.as_ref().map_or(Seq::ZERO, |access| access.as_of);
-        if as_of >= head || self.catch_up_in(room, head).await? == 0 {
-            return Ok(access);
-        }
-        self.rooms.access(room, user).await
-    }
-
-    async fn members(&self, room: RoomId, page: &Page) -> Result<Vec<Member>, StoreError> {
-        self.rooms.members(room, page).await
-    }
-
-    /// Completes the rooms' list by what only the logs know.
-    async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
-        if let Listing::One(room, user) = which {
-            self.access(*room, user).await?; // which catches up
-        }
-        let mut rooms = self.rooms.rooms(which, page).await?;
-        let user = match which {
-            Listing::Of(user) | Listing::Public(user) | Listing::One(_, user) => Some(user),
-            Listing::All => None,
-        };
-        let after = |summary: &RoomSummary| match &summary.member {
-            Some(member) => summary.read.max(member.since),
-            None => summary.head, // nothing is counted for who is no member
-        };
-        let places: Vec<_> = rooms.iter().map(|summary| (summary.room.id, after(summary))).collect();
-        let tails = self.log.tails(user, &places).await?;
-        for (summary, tail) in rooms.iter_mut().zip(tails) {
-            summary.unread = if summary.member.is_some() { tail.unread } else { 0 };
-            summary.last = tail.last;
-        }
-        Ok(rooms)
-    }
-
-    async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
-        self.rooms.mark(user, room, read).await
-    }
-
-    async fn project(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        self.rooms.project(entries).await
-    }
-}
-
-/// The feed of the log.
-#[async_trait]
-impl<L: LogStore + Feed, R: RoomStore> Feed for Hybrid<L, R> {
-    async fn behind(&self, consumer: &Consumer, limit: u16) -> Result<Vec<Behind>, StoreError> {
-        self.log.behind(consumer, limit).await
-    }
-
-    async fn advance(&self, consumer: &Consumer, places: &[(RoomId, Seq)]) -> Result<(), StoreError> {
-        self.log.advance(consumer, places).await
-    }
-
-    async fn leave(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.log.leave(consumer).await
     }
 }

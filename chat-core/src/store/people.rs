@@ -1,8 +1,10 @@
 //! Finding and forgetting people: an optional port, for stores that hold people who may ask for it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use super::{LogStore, Store, StoreError};
+use super::{Feed, Hybrid, LogStore, RoomStore, Store, StoreError};
 use crate::model::{Entry, Page, Person, RoomId, Seq, UserId};
 
 /// Finds what is stored of a person, and forgets who they were.
@@ -47,6 +49,67 @@ pub trait PeopleStore: Send + Sync {
 pub trait Personal: Store + PeopleStore {}
 
 impl<T: Store + PeopleStore + ?Sized> Personal for T {}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: PeopleStore + ?Sized> PeopleStore for $pointer<T> {
+            async fn person(&self, user: &UserId) -> Result<Option<Person>, StoreError> {
+                (**self).person(user).await
+            }
+            async fn rooms_of(
+                &self,
+                user: &UserId,
+                after: Option<RoomId>,
+                limit: u16,
+            ) -> Result<Vec<RoomId>, StoreError> {
+                (**self).rooms_of(user, after, limit).await
+            }
+            async fn forget_in(&self, room: RoomId, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
+                (**self).forget_in(room, user, stand_in).await
+            }
+            async fn forget(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
+                (**self).forget(user, stand_in).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);
+
+/// Both parts know people, each those of its own. The log is asked last to forget them: it holds what tells a repetition how
+/// far the first try had come.
+#[async_trait]
+impl<L, R> PeopleStore for Hybrid<L, R>
+where
+    L: LogStore + Feed + PeopleStore,
+    R: RoomStore + PeopleStore,
+{
+    async fn person(&self, user: &UserId) -> Result<Option<Person>, StoreError> {
+        let of_log = self.log.person(user).await?;
+        if of_log.is_some() { Ok(of_log) } else { self.rooms.person(user).await }
+    }
+
+    async fn rooms_of(&self, user: &UserId, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
+        let mut rooms = self.log.rooms_of(user, after, limit).await?;
+        rooms.extend(self.rooms.rooms_of(user, after, limit).await?);
+        rooms.sort_unstable();
+        rooms.dedup();
+        rooms.truncate(limit.into());
+        Ok(rooms)
+    }
+
+    async fn forget_in(&self, room: RoomId, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
+        self.rooms.forget_in(room, user, stand_in).await?;
+        self.log.forget_in(room, user, stand_in).await
+    }
+
+    async fn forget(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError> {
+        self.rooms.forget(user, stand_in).await?;
+        self.log.forget(user, stand_in).await
+    }
+}
 
 /// Looks through the log for the edits of a message.
 pub(super) async fn edits_by_scan<S: LogStore + ?Sized>(

@@ -14,6 +14,8 @@
 //! # Ok::<(), chat_core::StoreError>(()) }).unwrap();
 //! ```
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::{Store, StoreError, StoreErrorKind};
@@ -124,6 +126,25 @@ pub trait Restore: Store {
     /// * `restoring_twice_changes_nothing`: what was cut off is repeated, or goes on where it stopped.
     /// * `what_does_not_follow_is_refused`: and nothing changes.
     async fn restore(&self, part: &Part) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl<T: Restore + ?Sized> Restore for Arc<T> {
+    async fn logs(&self, after: Option<RoomId>, limit: u16) -> Result<Vec<RoomId>, StoreError> {
+        (**self).logs(after, limit).await
+    }
+    async fn state(&self, room: RoomId) -> Result<Option<LogState>, StoreError> {
+        (**self).state(room).await
+    }
+    async fn kept(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Kept>, StoreError> {
+        (**self).kept(room, after, limit).await
+    }
+    async fn marks(&self, room: RoomId, after: Option<&UserId>, limit: u16) -> Result<Vec<(UserId, Seq)>, StoreError> {
+        (**self).marks(room, after, limit).await
+    }
+    async fn restore(&self, part: &Part) -> Result<(), StoreError> {
+        (**self).restore(part).await
+    }
 }
 
 /// Copies a log to a store that has none of it, or the beginning of it, and tells how many entries each step has added.

@@ -5,8 +5,10 @@ mod broker;
 mod dead_letters;
 mod feed;
 mod hub;
+mod people;
 mod presence;
 mod queue;
+mod restore;
 mod store;
 mod transport;
 

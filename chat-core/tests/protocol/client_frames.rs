@@ -15,11 +15,6 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-struct Vectors {
-    vectors: Vec<Vector>,
-}
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vector {
     name: String,
@@ -73,8 +68,7 @@ impl Piece {
 }
 
 fn vectors() -> Vec<Vector> {
-    let text = include_str!("../../../docs/protocol/vectors/client-frames.json");
-    serde_json::from_str::<Vectors>(text).unwrap().vectors
+    crate::vectors(include_str!("../../../docs/protocol/vectors/client-frames.json"))
 }
 
 #[test]

@@ -11,8 +11,8 @@ use chat_core::{
     Body, Cursor, Draft, Entry, EntryId, GapReason, HubError, Identity, Key, RoomId, RoomSpec, RoomSummary, Seq,
     ServerFrame, Signal, Text, UserId,
     model::{
-        Edit, Folded, Member, MemberChange, Membership, NewEntry, Notice, Person, React, Reaction, Role, RoomChange,
-        RoomRecord, Timestamp, Visibility,
+        Edit, Erase, Folded, Member, MemberChange, Membership, NewEntry, Notice, Person, React, Reaction, Role,
+        RoomChange, RoomRecord, Timestamp, Visibility,
     },
     protocol::{Close, CloseCode, Code, Features, encode},
 };
@@ -20,11 +20,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::schema::{assert_valid, strict_judge};
-
-#[derive(Deserialize)]
-struct Vectors {
-    vectors: Vec<Vector>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,6 +173,7 @@ fn bodies(written: &mut Written) {
         ("edit", Body::Edit(Edit { target: seq(40), text: "hello, world".into() })),
         ("delete", Body::Delete(seq(40))),
         ("react", Body::React(React { target: seq(40), emoji: "👍".into(), on: true })),
+        ("erase", Body::Erase(Erase { user: UserId::stand_in([10; 8]), targets: vec![seq(2), seq(40)] })),
         ("react taken back", Body::React(React { target: seq(40), emoji: "👍".into(), on: false })),
         ("join", member(Membership::Join)),
         ("leave", member(Membership::Leave)),
@@ -225,8 +221,7 @@ fn refusals(written: &mut Written) {
 }
 
 fn vectors() -> Vec<Vector> {
-    let text = include_str!("../../../docs/protocol/vectors/server-frames.json");
-    serde_json::from_str::<Vectors>(text).unwrap().vectors
+    crate::vectors(include_str!("../../../docs/protocol/vectors/server-frames.json"))
 }
 
 #[test]

@@ -46,6 +46,8 @@ const TIME_MS_MAX: i64 = (1 << 53) - 1;
 /// * `sub` becomes the user, `name` the display name (without it `sub`), `sid`, else `jti`, the login, so that
 ///   [`Engine::revoke`](chat_core::Engine::revoke) can end the sessions of one token. The session ends at `exp` plus
 ///   the leeway unless a newer token refreshes it.
+/// * What was revoked does not come in again, however long it is still good for: `iat`, else `nbf`, says when a token was
+///   given. It says so in seconds; a token of the second in which all of a user's were revoked is taken for a new one.
 /// * Every wrong token is answered alike, [`Code::Unauthenticated`]; none is logged.
 ///
 /// Without a key no token is accepted.
@@ -62,6 +64,8 @@ pub struct Jwt {
 struct Claims {
     sub: String,
     exp: f64,
+    nbf: f64,
+    iat: Option<f64>,
     name: Option<String>,
     sid: Option<String>,
     jti: Option<String>,
@@ -131,10 +135,15 @@ impl Jwt {
         let user = UserId::new(&*claims.sub).ok()?;
         let name = claims.name.unwrap_or(claims.sub);
         let login = claims.sid.or(claims.jti).unwrap_or_default();
-        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // bounded just before
-        let ends = ((claims.exp + self.leeway_s as f64) * 1_000.0).clamp(0.0, TIME_MS_MAX as f64) as i64;
-        Some(Identity::human(user, name).with_login(login).with_expiry(Timestamp(ends)))
+        let ends = ms(claims.exp + f64::from(u32::try_from(self.leeway_s).unwrap_or(u32::MAX)));
+        let issued = ms(claims.iat.unwrap_or(claims.nbf).floor() + 0.999);
+        Some(Identity::human(user, name).with_login(login).with_expiry(ends).with_issue(issued))
     }
+}
+
+fn ms(seconds: f64) -> Timestamp {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // bounded right here
+    Timestamp((seconds * 1_000.0).clamp(0.0, TIME_MS_MAX as f64) as i64)
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use chat_core::{Code, Identity, LocalHub, RoomId, UserId, protocol::parts::too_deep};
+use chat_core::{Code, Identity, LocalHub, RoomId, Seq, UserId, protocol::parts::too_deep};
 use http_body_util::{BodyExt, LengthLimitError};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -65,6 +65,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         param(parts, state, "chat_name").await.map(|name: String| Self(RoomId::named(&name)))
+    }
+}
+
+/// Is the position in the path. What is no position is none of a message, so it is not found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AtSeq(pub(super) Seq);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtSeq {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let seq = param(parts, state, "chat_seq").await.ok().and_then(Seq::new);
+        seq.filter(|seq| *seq > Seq::ZERO).map(Self).ok_or_else(|| Code::NotFound.into())
     }
 }
 

@@ -3,16 +3,16 @@
 use axum::http::StatusCode;
 use chat_core::{
     Draft, Hub, Posted,
-    protocol::{ServerFrame, Target, parts},
+    protocol::{ServerFrame, Target, parts, to_json},
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::{
     Answer,
-    extract::{Caller, InRoom, Json, Query, WithUser},
+    extract::{AtSeq, Caller, InRoom, Json, Query, WithUser},
     failure::Failure,
-    frame,
+    frame, typed,
 };
 
 #[derive(Deserialize)]
@@ -28,6 +28,12 @@ pub(super) async fn history(caller: Caller, InRoom(room): InRoom, Query(query): 
     let page = parts::read_page(query.before, query.after, None, query.limit)?;
     let entries = caller.hub().room(room).await?.history(page).await?;
     Ok(frame(StatusCode::OK, &ServerFrame::History { reference: None, room, entries: &entries }))
+}
+
+/// `GET /rooms/{id}/messages/{seq}/edits`: the texts that a message had, the first one first.
+pub(super) async fn edits(caller: Caller, InRoom(room): InRoom, AtSeq(seq): AtSeq) -> Answer {
+    let texts = caller.hub().versions(room, seq).await?;
+    Ok(typed(StatusCode::OK, "edits", json!({ "room": room, "seq": seq, "texts": to_json(&texts) })))
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,8 @@
 //!
 //! The host's own extractor says who asks; if it rejects, its rejection is the answer. Everything else is a few lines
 //! per route over the [`LocalHub`](chat_core::LocalHub): the routes have no logic of their own. What they answer are the
-//! frames of the protocol without `ref`; `room` and `catchup` are two more of their kind. `docs/rest.md` is the page for
+//! frames of the protocol without `ref`; `room`, `edits` and
+//! `catchup` are three more of their kind. `docs/rest.md` is the page for
 //! clients, and `openapi.json` the same for programs: tests hold both against this file.
 
 mod catch_up;
@@ -64,6 +65,7 @@ impl Chat {
     /// | `POST /rooms/{room}/leave` `{key}` | to be one no more |
     /// | `GET /rooms/{room}/members` `?after_user=&limit=` | members, and who of them is online |
     /// | `GET /rooms/{room}/messages` `?before=&after=&limit=` | messages, oldest first |
+    /// | `GET /rooms/{room}/messages/{seq}/edits` | the texts that a message had |
     /// | `POST /rooms/{room}/messages` `{key, body}` | a message, an edit, … : 201, or 202 for a command |
     /// | `POST /direct/{user}/messages` `{key, body}` | the same to one person |
     /// | `POST /catchup` `{cursors: [{room, seq, id}], limit}` | what came after these cursors |
@@ -99,6 +101,7 @@ impl Chat {
             .route("/rooms/{chat_room}/leave", known(post(rooms::leave)))
             .route("/rooms/{chat_room}/members", known(get(rooms::members)))
             .route("/rooms/{chat_room}/messages", known(get(messages::history).post(messages::send)))
+            .route("/rooms/{chat_room}/messages/{chat_seq}/edits", known(get(messages::edits)))
             .route("/direct/{chat_user}/messages", known(post(messages::send_direct)))
             .route("/catchup", known(post(catch_up::catch_up)))
             .route("/client.js", get(files::script).fallback(wrong_method))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chat_engine::{
-    Chat, EntryId, RoomId, Seq,
+    Chat, EntryId, Key, Retention, RoomId, Seq,
     chat_core::{LogStore, memory::MemoryStore},
 };
 use serde_json::{Value, json};
@@ -114,6 +114,29 @@ async fn what_was_trimmed_is_a_gap() {
     let found = catch_up(&site, "ann", json!({ "cursors": [cursor] })).await.expect(200)["rooms"][0].clone();
     assert_eq!(found["gap"], json!({ "from": 3, "to": 4, "why": "retention" }));
     assert_eq!(found["entries"][0]["body"]["text"], "d");
+}
+
+#[tokio::test]
+async fn what_a_room_keeps_no_longer_is_a_gap_and_its_keys_are_too_old() {
+    let site = Site::of(Chat::builder().retention(Retention::forever().count(2)), None).await;
+    let room = site.public("ann", "open").await;
+    // Keys of two hours ago: what is younger than an hour is kept.
+    let aged = |text: &str| {
+        let key = Key::new(Key::generate().unix_ms() - 7_200_000, [text.as_bytes()[0]; 10]);
+        json!({ "key": key, "body": { "kind": "text", "text": text } })
+    };
+    let seen = site.post("ann", &format!("{room}/messages"), aged("a")).await.expect(201);
+    for text in ["b", "c", "d"] {
+        site.post("ann", &format!("{room}/messages"), aged(text)).await.expect(201);
+    }
+    assert_eq!(site.chat.engine().retain().await.unwrap(), 3);
+    let cursor = json!({ "room": seen["room"], "seq": seen["seq"], "id": seen["id"] });
+    let found = catch_up(&site, "ann", json!({ "cursors": [cursor] })).await.expect(200)["rooms"][0].clone();
+    assert_eq!(found["gap"], json!({ "from": 3, "to": 3, "why": "retention" }));
+    assert_eq!(found["entries"].as_array().unwrap().len(), 2);
+    site.post("ann", &format!("{room}/messages"), aged("b")).await.expect_error(410, "too_old");
+    site.post("ann", &format!("{room}/messages"), aged("c")).await.expect(201);
+    site.say("ann", &room, "new").await.expect(201);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ static COMPONENTS: LazyLock<Value> = LazyLock::new(|| {
     components
 });
 
-/// What the page of the protocol describes: everything here but `catchup` is said there, too.
+/// What the page of the protocol describes: everything here but `catchup` and `edits` is said there, too.
 static PROTOCOL: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../../docs/protocol/chat.v1.schema.json")).unwrap());
 
@@ -55,7 +55,7 @@ fn validate(schema: &Value, value: &Value) -> Result<(), String> {
 /// Checks that a frame is one of the protocol, and a room one as the protocol's lists have it.
 fn validate_frame(value: &Value) -> Result<(), String> {
     let definition = match value["type"].as_str() {
-        Some("catchup") | None => return Ok(()),
+        Some("catchup" | "edits") | None => return Ok(()),
         Some("room") => "summary",
         Some(_) => "server",
     };
@@ -150,8 +150,10 @@ fn the_description_the_page_and_the_router_s_own_table_name_the_same_routes() {
 async fn a_path_takes_the_methods_that_are_described_and_no_other() {
     let site = Site::memory().await;
     let room = site.public("ann", "order:4711").await;
+    site.say("ann", &room, "at position 2").await.expect(201);
     for (template, methods) in DESCRIPTION["paths"].as_object().unwrap() {
         let path = template.replace("/rooms/{room}", &room).replace("{name}", "order:4711").replace("{user}", "bob");
+        let path = path.replace("{seq}", "2");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let is_described = methods.get(method.to_lowercase()).is_some();
             let reply = site.ask("ann", method, &path, Some(json!({ "key": key() }))).await;

@@ -15,6 +15,7 @@ on_every_store!(
     another_body_under_the_same_key_conflicts,
     history_comes_oldest_first_and_pages_both_ways,
     edits_reactions_and_deletes_are_posted_like_messages,
+    the_texts_that_a_message_had_are_read_until_it_is_deleted,
     the_first_message_to_a_person_creates_their_room,
     an_application_s_own_kind_comes_back_untouched,
 );
@@ -78,6 +79,25 @@ async fn edits_reactions_and_deletes_are_posted_like_messages(site: Site) {
     assert_eq!(texts(&history), ["hello", ""]);
     assert_eq!(history["entries"][0]["folded"]["reactions"][0]["users"], json!(["bob"]));
     assert_eq!(history["entries"][1]["folded"]["deleted"], true);
+}
+
+async fn the_texts_that_a_message_had_are_read_until_it_is_deleted(site: Site) {
+    let room = site.public("ann", "open").await;
+    site.say("ann", &room, "helo").await.expect(201);
+    let edit = json!({ "key": key(), "body": { "kind": "edit", "target": 2, "text": "hello" } });
+    site.post("ann", &format!("{room}/messages"), edit).await.expect(201);
+    let edits = format!("{room}/messages/2/edits");
+    let found = site.get("ann", &edits).await.expect(200);
+    let texts = found["texts"].as_array().unwrap();
+    let told: Vec<_> = texts.iter().map(|it| (it["seq"].as_u64(), it["text"].as_str(), it["name"].as_str())).collect();
+    assert_eq!(told, [(Some(2), Some("helo"), Some("ANN")), (Some(3), Some("hello"), Some("ANN"))]);
+    site.get("bob", &edits).await.expect_error(403, "denied");
+    for none in ["1", "3", "99", "0", "x", "9007199254740992"] {
+        site.get("ann", &format!("{room}/messages/{none}/edits")).await.expect_error(404, "not_found");
+    }
+    let delete = json!({ "key": key(), "body": { "kind": "delete", "target": 2 } });
+    site.post("ann", &format!("{room}/messages"), delete).await.expect(201);
+    assert_eq!(site.get("ann", &edits).await.expect(200)["texts"], json!([]));
 }
 
 async fn the_first_message_to_a_person_creates_their_room(site: Site) {

@@ -1,7 +1,5 @@
 //! Where the servers of the tests are.
 
-#![allow(dead_code)] // each test binary uses some of it
-
 use std::{
     process::id,
     sync::atomic::{AtomicU32, Ordering},

@@ -31,6 +31,7 @@ macro_rules! on_both {
 mod common;
 mod judged;
 mod locks;
+mod people;
 #[path = "../common/room.rs"]
 mod room;
 mod schema;

@@ -90,6 +90,18 @@ impl Peer {
         }
     }
 
+    /// Waits until the client has heard all that was said. Returns what it asks meanwhile.
+    pub(crate) async fn asks_before_it_has_heard_all(&mut self) -> Option<Value> {
+        self.0.send(Message::Ping("heard?".into())).await.unwrap();
+        loop {
+            match timeout(SOON, self.0.next()).await.expect("an answer in time").expect("the client hung up").unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Pong(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
     /// Answers a `send` of ann's to a user as stored.
     pub(crate) async fn ack(&mut self, send: &Value, seq: u64) {
         let user = |name: &str| UserId::new(name).unwrap();

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use chat_core::{HubError, UserId};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -50,13 +50,14 @@ struct Admin {
     metrics: PrometheusHandle,
 }
 
-/// Returns the routes: `/live`, `/ready`, `/metrics`, and `/users/NAME/ban`.
+/// Returns the routes: `/live`, `/ready`, `/metrics`, `/users/NAME/ban`, and `/users/NAME`.
 pub(crate) fn routes(app: App, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/live", get("alive\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(render))
         .route("/users/{user}/ban", post(ban).delete(unban))
+        .route("/users/{user}", delete(remove))
         .layer(middleware::from_fn(refuse_pages))
         .with_state(Admin { app, metrics })
 }
@@ -88,6 +89,15 @@ async fn unban(State(admin): State<Admin>, Path(user): Path<String>) -> Result<S
         return Err(Refused::NoSuchUser);
     }
     tracing::info!(?user, "no longer banned");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forgets a user's account, and closes what they are logged in on. What they wrote is `chat-admin erase-user`'s to blank.
+async fn remove(State(admin): State<Admin>, Path(user): Path<String>) -> Result<StatusCode, Refused> {
+    let (id, ended) = admin.app.accounts().remove(&user).await?.ok_or(Refused::NoSuchUser)?;
+    tracing::info!(ended = ended.len(), "an account was removed");
+    let id = UserId::new(&*id).map_err(|_| Refused::NoSuchUser)?;
+    admin.app.end_sockets(&id, &ended).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

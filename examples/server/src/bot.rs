@@ -1,4 +1,5 @@
-//! The stock bot in this process: the same command, queue and worker that it has as a process of its own.
+//! The stock bot: in this process, or, with `--queue`, wherever `stock-bot` processes consume the same queue. The command
+//! and its worker are the same.
 
 use std::{io, sync::Arc};
 
@@ -7,7 +8,7 @@ use chat_core::{
     command::{BotRunner, RemoteCommand},
     memory::MemoryQueue,
 };
-use chat_engine::ChatBuilder;
+use chat_engine::{ChatBuilder, OpenError};
 use stock_bot::{QuoteSource, SampleServer, SourceConfig, SourceError, StockCommand, command, sample};
 
 use crate::config::{Config, Quotes};
@@ -15,14 +16,25 @@ use crate::config::{Config, Quotes};
 /// Says why the bot cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BotError {
+    #[error("--queue")]
+    Queue(#[from] OpenError),
     #[error("--quote-url: {0}")]
     Source(#[from] SourceError),
     #[error("the sample quotes have no port to listen on: {0}")]
     Sample(#[from] io::Error),
 }
 
-/// Adds `/stock` to a chat, and starts the worker that carries it out.
+/// Adds `/stock` to a chat, and starts the worker that carries it out, if it is one of this process.
 pub(crate) async fn add(chat: ChatBuilder, config: &Config) -> Result<ChatBuilder, BotError> {
+    let queue = match &config.queue {
+        Some(elsewhere) => chat_engine::open_queue(elsewhere.reveal()).await?,
+        None => start_worker(config).await?,
+    };
+    let asked = RemoteCommand::new(queue).check(StockCommand::check);
+    Ok(chat.command(command::NAME, command::HELP, asked))
+}
+
+async fn start_worker(config: &Config) -> Result<Arc<dyn WorkQueue>, BotError> {
     let work = StockCommand::new(QuoteSource::new(source(&config.quotes).await?)?);
     let queue: Arc<dyn WorkQueue> = Arc::new(MemoryQueue::new());
     let worker = BotRunner::new(queue.clone()).command(command::NAME, work);
@@ -33,8 +45,7 @@ pub(crate) async fn add(chat: ChatBuilder, config: &Config) -> Result<ChatBuilde
             tracing::error!(%error, "the stock bot does not work");
         }
     });
-    let asked = RemoteCommand::new(queue).check(StockCommand::check);
-    Ok(chat.command(command::NAME, command::HELP, asked))
+    Ok(queue)
 }
 
 async fn source(quotes: &Quotes) -> Result<SourceConfig, BotError> {

@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `config` | what an operator can set, from flags, environment and file |
-//! | `accounts` | users, passwords, logins, in SQLite |
+//! | `accounts` | users, passwords, logins |
 //! | `auth` | who asks: cookie or bearer token |
 //! | `api` | register, log in, log out |
 //! | `web` | the page |
@@ -38,7 +38,7 @@ use tokio::{net::TcpListener, sync::watch, time};
 
 use accounts::Accounts;
 use app::App;
-use config::{Config, Url};
+use config::Config;
 use signals::Signals;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -98,13 +98,14 @@ async fn run(config: &Config) -> Result<(), Failure> {
 
 /// Opens store, accounts and chat, in this order: a store that cannot be reached leaves no accounts behind.
 async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
-    let store = open_store(&config.store).await.map_err(|error| format!("--store: {}", chain(&*error)))?;
+    let store = open_store(config).await.map_err(|error| format!("--store: {}", chain(&*error)))?;
     let accounts = Accounts::open(config.accounts.reveal(), config.session).await;
     let accounts = accounts.map_err(|error| format!("--accounts {}: {}", config.accounts, chain(&error)))?;
     let accounts = Arc::new(accounts);
     let mut chat = chat
         .store(store)
         .ws(sockets(config))
+        .retention(config.retention)
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
         .engine(|engine| engine.authenticator(accounts.clone()));
     if let Some(broker) = &config.broker {
@@ -119,11 +120,14 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
     Ok(App::new(config, accounts, chat.build().await?))
 }
 
-async fn open_store(url: &Url) -> Result<Arc<dyn Store>, Failure> {
-    if url.is_sqlite() {
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    for url in [&config.store].into_iter().chain(&config.messages).filter(|url| url.is_sqlite()) {
         accounts::keep_private(url.reveal()).map_err(|error| format!("{url}: {error}"))?;
     }
-    Ok(chat_engine::open_store(url.reveal()).await?)
+    Ok(match &config.messages {
+        Some(messages) => chat_engine::open_hybrid(messages.reveal(), config.store.reveal()).await?,
+        None => chat_engine::open_store(config.store.reveal()).await?,
+    })
 }
 
 /// Sets what a WebSocket may do here. Which pages may connect is judged together with who is logged in, by `auth`.
@@ -141,9 +145,22 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = |address: SocketAddr| format!("{scheme}://{address}");
     let page = url(people.local_addr()?);
-    let mut lines = vec![format!("chat-server {}", env!("CARGO_PKG_VERSION")), format!("  messages  {}", config.store)];
+    let messages = config.messages.as_ref().unwrap_or(&config.store);
+    let mut lines = vec![format!("chat-server {}", env!("CARGO_PKG_VERSION")), format!("  messages  {messages}")];
+    if config.messages.is_some() {
+        lines.push(format!("  rooms     {}", config.store));
+    }
     if config.accounts != config.store {
         lines.push(format!("  accounts  {}", config.accounts));
+    }
+    if let Some(broker) = &config.broker {
+        lines.push(format!("  broker    {broker}"));
+    }
+    if let Some(queue) = &config.queue {
+        lines.push(format!("  queue     {queue}"));
+    }
+    if let Some(presence) = &config.presence {
+        lines.push(format!("  presence  {presence}"));
     }
     if config.is_demo() {
         lines.push("  quotes    sample prices, not real: try /stock=AAPL.US in a room".to_owned());

@@ -1,22 +1,35 @@
-//! Asks for quotes on the command line: the way to try out a quote service before a chat server uses it.
+//! The stock bot as a process of its own: it takes commands from a queue and sends back what is to be said.
 //!
 //! ```sh
-//! cargo run -p stock-bot -- quote --sample AAPL.US MSFT.US
+//! cargo run -p stock-bot -- --queue amqp://chat:secret@mq.example/chat     # any number of them
+//! cargo run -p stock-bot -- quote --sample AAPL.US MSFT.US                 # tries out a quote service
 //! ```
 
-use std::{error::Error, fs, path::PathBuf, process::ExitCode};
+use std::{error::Error, fs, path::PathBuf, process::ExitCode, time::Duration};
 
+use chat_core::command::BotRunner;
 use clap::{Args, Parser, Subcommand};
-use stock_bot::{DEFAULT_TEMPLATE, QuoteSource, SampleServer, SourceConfig, StockCode, sample};
+use futures::FutureExt;
+use stock_bot::{
+    DEFAULT_TEMPLATE, QuoteSource, SampleServer, SourceConfig, StockCode, StockCommand, command::NAME, sample,
+};
+use tokio::signal::unix::{SignalKind, signal};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// A queue that cannot be reached yet is tried again after this time.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
 /// The stock bot of chat-engine.
+///
+/// It needs no secret: an answer carries the ticket that came with the command, and answers nothing else.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
+    #[command(flatten)]
+    work: Option<Work>,
     #[command(subcommand)]
-    task: Task,
+    task: Option<Task>,
 }
 
 #[derive(Subcommand)]
@@ -26,10 +39,25 @@ enum Task {
 }
 
 #[derive(Args)]
+struct Work {
+    /// The queue that chat servers hand commands over, such as amqp://user:password@host/vhost
+    #[arg(long, env = "STOCK_QUEUE", value_name = "URL", hide_env_values = true)]
+    queue: String,
+    #[command(flatten)]
+    service: Service,
+}
+
+#[derive(Args)]
 struct Ask {
     /// The codes, like AAPL.US
     #[arg(required = true)]
     codes: Vec<StockCode>,
+    #[command(flatten)]
+    service: Service,
+}
+
+#[derive(Args)]
+struct Service {
     /// The URL of the quote service, with {code} where the code goes
     #[arg(long, env = "STOCK_QUOTE_URL", value_name = "TEMPLATE", default_value = DEFAULT_TEMPLATE)]
     quote_url: String,
@@ -48,8 +76,12 @@ struct Ask {
 async fn main() -> ExitCode {
     // Fails only if there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Cli { task: Task::Quote(ask) } = Cli::parse();
-    match ask.run().await {
+    let done = match Cli::parse() {
+        Cli { task: Some(Task::Quote(ask)), .. } => ask.run().await,
+        Cli { work: Some(work), .. } => work.run().await.map(|()| true),
+        Cli { .. } => Err("give --queue, or a command".into()), // clap has asked for one of them already
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -59,11 +91,39 @@ async fn main() -> ExitCode {
     }
 }
 
+impl Work {
+    /// Works until it is told to stop; then it ends what is in hand.
+    async fn run(self) -> Result<(), Failure> {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("info,lapin=error").init();
+        let queue = chat_engine::open_queue(&self.queue).await?;
+        let source = QuoteSource::new(self.service.config().await?)?;
+        let (mut terminate, interrupt) = (signal(SignalKind::terminate())?, tokio::signal::ctrl_c());
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt => {}
+            }
+        };
+        let stop = stop.boxed().shared();
+        loop {
+            let bot = BotRunner::new(queue.clone()).command(NAME, StockCommand::new(source.clone()));
+            println!("consuming {}", chat_engine::redacted(&self.queue));
+            match bot.run(stop.clone()).await {
+                Err(error) if error.is_transient() => tracing::warn!(%error, "the queue is tried again"),
+                ended => return Ok(ended?),
+            }
+            tokio::select! {
+                () = stop.clone() => return Ok(()),
+                () = tokio::time::sleep(TRY_AGAIN) => {}
+            }
+        }
+    }
+}
+
 impl Ask {
     /// Prints one sentence per code; `false` if one of them is a refusal. The cause goes to stderr.
     async fn run(self) -> Result<bool, Failure> {
-        let config = if self.sample { start_sample().await? } else { self.config()? };
-        let source = QuoteSource::new(config)?;
+        let source = QuoteSource::new(self.service.config().await?)?;
         let mut all = true;
         for code in &self.codes {
             match source.quote(code).await {
@@ -77,8 +137,13 @@ impl Ask {
         }
         Ok(all)
     }
+}
 
-    fn config(&self) -> Result<SourceConfig, Failure> {
+impl Service {
+    async fn config(&self) -> Result<SourceConfig, Failure> {
+        if self.sample {
+            return start_sample().await;
+        }
         let mut config = SourceConfig::new(&self.quote_url);
         if let Some(path) = &self.quote_key_file {
             config = config.api_key(fs::read_to_string(path)?.trim());

@@ -91,7 +91,7 @@ impl fmt::Display for Reason {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("the request failed")]
-    Transport(#[source] reqwest::Error),
+    Transport(#[source] Box<dyn Error + Send + Sync>),
     #[error("no complete reply within {0:?}")]
     TimedOut(Duration),
     #[error("the reply has status {0}")]

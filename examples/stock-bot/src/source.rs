@@ -89,7 +89,7 @@ impl fmt::Debug for QuoteSource {
 
 /// The URL of a failed request holds the key.
 fn transport(error: reqwest::Error) -> Fault {
-    Fault::Transport(error.without_url())
+    Fault::Transport(error.without_url().into())
 }
 
 fn client(template: &Template, private_hosts: bool) -> Result<Client, SourceError> {

@@ -287,6 +287,14 @@ impl RoomView {
         match &entry.body {
             Body::Edit(Edit { target, text }) => self.rewrite(*target, plain(text)),
             Body::Delete(target) => self.rewrite(*target, "(deleted)".to_owned()),
+            Body::Erase(erase) => {
+                for target in &erase.targets {
+                    self.rewrite(*target, "(deleted)".to_owned());
+                    if let Some(message) = self.messages.get_mut(target) {
+                        (message.author, message.name) = (erase.user.clone(), "somebody erased".to_owned());
+                    }
+                }
+            }
             body => {
                 let Some(text) = body.text() else { return };
                 let is_deleted = entry.folded.as_ref().is_some_and(|folded| folded.deleted);

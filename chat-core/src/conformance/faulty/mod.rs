@@ -14,6 +14,7 @@
 mod broker;
 mod chance;
 mod lag;
+mod people;
 mod random;
 mod store;
 

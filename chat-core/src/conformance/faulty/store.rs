@@ -68,7 +68,7 @@ impl<F: StoreFault + ?Sized> StoreFault for std::sync::Arc<F> {
 /// Is a store that a [`StoreFault`] stands before. Wrap it again for several of them.
 #[derive(Clone)]
 pub struct FaultyStore<S, F> {
-    inner: S,
+    pub(super) inner: S,
     fault: F,
 }
 

@@ -21,11 +21,11 @@ use crate::{
 };
 
 /// Who create rooms and write to a room of all.
-const WRITERS: usize = 4;
+const WRITERS: usize = 3;
 /// Few enough for a store that syncs each to a disk.
-const CALLS: usize = 12;
+const CALLS: usize = 6;
 /// Who begin to read while the writers are at it.
-const CONSUMERS: usize = 3;
+const CONSUMERS: usize = 2;
 
 /// Creates rooms of its own, and between writes to a room of all.
 async fn write(test: FeedUnderTest, writer: usize, wrote: Arc<AtomicUsize>) {

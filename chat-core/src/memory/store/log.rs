@@ -136,6 +136,13 @@ impl Log {
         self.trimmed_ms = state.trimmed_ms;
     }
 
+    /// Makes history show a message like this.
+    pub(super) fn show(&mut self, message: &Entry) {
+        if let Some(row) = self.index(message.seq).and_then(|at| self.rows.get_mut(at)) {
+            row.shown = message.folded.clone().map(|folded| (message.body.clone(), folded));
+        }
+    }
+
     fn fold(&mut self, target: Seq, by: &Entry) {
         let Some(at) = self.index(target) else { return };
         let mut shown = self.rows[at].as_shown();

@@ -4,6 +4,7 @@ mod feeds;
 mod forget;
 mod log;
 mod people;
+mod repair;
 mod restore;
 mod room;
 

@@ -10,7 +10,7 @@ use crate::{
         Change, Entry, Member, Page, Person, Role, RoomId, RoomRecord, RoomSummary, Seq, Timestamp, UserId, Visibility,
         changes,
     },
-    store::{Access, Append, Head, LogState, Outcome, Part, Standing, StoreError, StoreErrorKind},
+    store::{Access, Append, Head, LogState, Outcome, Part, Projected, Standing, StoreError, StoreErrorKind},
 };
 
 /// Joins a log and its projection. Without projection there is no such room.
@@ -54,6 +54,26 @@ impl Room {
         if entry.seq > as_of {
             self.apply(entry, &mut people.lock());
         }
+        Ok(())
+    }
+
+    /// Makes the projection this, unless the log says otherwise about its own end.
+    pub(super) fn set(&mut self, room: &Projected, people: &mut People) -> Result<(), StoreError> {
+        if self.log.head().is_some_and(|(head, _)| head != room.head) {
+            return Err(StoreError::new(StoreErrorKind::Contended, "set a room whose log goes on"));
+        }
+        let before = self.projection.take();
+        let mut projection = Projection::new(room.record.clone());
+        (projection.as_of, projection.guard, projection.active) = (room.head, room.guard, room.active);
+        for user in before.iter().flat_map(|before| before.members.keys()) {
+            people.leave(user, room.record.id);
+        }
+        for Member { user, role, since, .. } in &room.members {
+            people.join(user, room.record.id);
+            projection.members.insert(user.clone(), (*role, *since));
+        }
+        projection.marks = before.map(|before| before.marks).unwrap_or_default();
+        self.projection = Some(projection);
         Ok(())
     }
 

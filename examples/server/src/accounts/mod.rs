@@ -1,9 +1,9 @@
 //! Users and their logins: what the engine leaves to its host.
 
 mod attempts;
-mod db;
 mod name;
 mod password;
+mod store;
 mod token;
 
 use std::{net::IpAddr, time::Duration};
@@ -14,10 +14,10 @@ use chat_core::{Authenticator, Clock, Code, HubError, Identity, Timestamp, UserI
 use crate::config::Secret;
 
 use attempts::{Attempts, Place};
-use db::{Db, NewLogin, NewUser, UserRow};
-pub(crate) use db::{LoginRow, keep_private};
 use name::{NameError, ShownName, UserName};
 use password::{HashError, Hasher, PasswordError, Verdict};
+use store::{AccountStore, NewLogin, NewUser, UserRow};
+pub(crate) use store::{LoginRow, keep_private};
 
 /// A place that nobody logged in from for so long is a stranger's again.
 const PLACE_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1_000;
@@ -46,7 +46,7 @@ pub(crate) enum AccountError {
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error("the accounts cannot be reached")]
-    Store(#[from] sqlx::Error),
+    Store(#[from] store::Failure),
     #[error("this machine has no random numbers")]
     Random(#[from] getrandom::Error),
 }
@@ -96,17 +96,17 @@ pub(crate) struct NewSession {
 
 /// Keeps accounts.
 pub(crate) struct Accounts {
-    db: Db,
+    db: Box<dyn AccountStore>,
     hasher: Hasher,
     attempts: Attempts,
     session: Duration,
 }
 
 impl Accounts {
-    /// Opens the accounts at a SQLite URL; logins will last for `session`.
+    /// Opens the accounts at a URL; logins will last for `session`.
     pub(crate) async fn open(url: &str, session: Duration) -> Result<Self, AccountError> {
         let accounts =
-            Self { db: Db::open(url).await?, hasher: Hasher::new()?, attempts: Attempts::default(), session };
+            Self { db: store::open(url).await?, hasher: Hasher::new()?, attempts: Attempts::default(), session };
         accounts.forget().await?;
         Ok(accounts)
     }
@@ -209,6 +209,15 @@ impl Accounts {
             return Ok(None);
         }
         let ended = self.db.end_logins(&id, "").await?;
+        Ok(Some((id, ended)))
+    }
+
+    /// Forgets a user: name, password, logins, places. Returns their id and the logins that have ended; `None` if there is no
+    /// such user.
+    pub(crate) async fn remove(&self, user: &str) -> Result<Option<(String, Vec<String>)>, AccountError> {
+        // Banned first, so that no login begins meanwhile.
+        let Some((id, ended)) = self.ban(user).await? else { return Ok(None) };
+        self.db.remove(&id).await?;
         Ok(Some((id, ended)))
     }
 

@@ -1,5 +1,10 @@
-//! Accounts on a real SQLite file.
-#![allow(clippy::unwrap_used)]
+//! Accounts on each kind of database: on SQLite always, on real servers by the step `stores` of `scripts/test`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    process::id,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use super::*;
 
@@ -7,19 +12,100 @@ const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));
 const PASSWORD: &str = "correct horse";
 
-async fn open(folder: &tempfile::TempDir) -> Accounts {
-    let url = format!("sqlite:{}/accounts.db", folder.path().display());
-    Accounts::open(&url, Duration::from_mins(1)).await.unwrap()
+/// How long a login lasts, unless a test says otherwise.
+const LASTS: Duration = Duration::from_mins(1);
+
+/// Makes each case a test on each database.
+macro_rules! on_each {
+    ($($case:ident),+ $(,)?) => {
+        on_each!(sqlite, Place::sqlite() => $($case),+);
+        on_each!(postgres, Place::postgres() => $($case),+; #[ignore = "needs PostgreSQL: scripts/test"]);
+        on_each!(mysql, Place::mysql().await => $($case),+; #[ignore = "needs MariaDB or MySQL: scripts/test"]);
+        on_each!(mongodb, Place::mongodb() => $($case),+; #[ignore = "needs MongoDB: scripts/test"]);
+    };
+    ($name:ident, $place:expr => $($case:ident),+ $(; #[$ignore:meta])?) => {
+        on_each!(@ $name, $place, ($(#[$ignore])?) $($case)+);
+    };
+    (@ $name:ident, $place:expr, $ignore:tt $($case:ident)+) => {
+        mod $name {
+            use super::Place;
+            $(on_each!(# $ignore $case $place);)+
+        }
+    };
+    (# ($($ignore:tt)*) $case:ident $place:expr) => {
+        #[tokio::test]
+        $($ignore)*
+        async fn $case() {
+            super::$case($place).await;
+        }
+    };
+}
+
+on_each!(
+    who_registers_logs_in_under_any_spelling_until_they_log_out,
+    twins_and_look_alikes_are_taken,
+    an_unknown_user_and_a_wrong_password_get_the_same_answer,
+    strangers_who_guess_stop_each_other_and_not_the_owner,
+    a_user_has_at_most_fifty_logins_and_the_oldest_end,
+    a_login_ends_by_itself_and_is_forgotten,
+    a_hash_of_old_parameters_is_renewed_at_login,
+    another_password_ends_all_other_logins_and_the_old_one_opens_none,
+    guesses_at_the_current_password_are_counted_like_those_at_the_login,
+    a_login_that_was_checked_before_a_change_of_password_or_a_ban_does_not_begin_after_it,
+    who_is_banned_is_told_so_only_with_the_right_password,
+    who_is_removed_is_a_stranger_who_may_register_again,
+    what_was_registered_is_found_by_another_server,
+);
+
+/// Is a database of a test's own.
+struct Place {
+    url: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+fn server(variable: &str) -> (String, String) {
+    static PLACES: AtomicU32 = AtomicU32::new(0);
+    let server =
+        std::env::var(variable).unwrap_or_else(|_| panic!("{variable} says where the server is: see scripts/services"));
+    // By the time as well: what stands under it is not removed, and process numbers come again.
+    (server, format!("acc{}_{}_{}", now(), id(), PLACES.fetch_add(1, Ordering::Relaxed)))
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { url: format!("sqlite:{}/accounts.db", folder.path().display()), _folder: Some(folder) }
+    }
+
+    fn postgres() -> Self {
+        let (server, name) = server("CHAT_TEST_POSTGRES");
+        Self { url: format!("{server}?schema={name}"), _folder: None }
+    }
+
+    async fn mysql() -> Self {
+        let (server, name) = server("CHAT_TEST_MYSQL");
+        let mut root = <sqlx::MySqlConnection as sqlx::Connection>::connect(&server).await.expect("MySQL answers");
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(create).execute(&mut root).await.unwrap();
+        Self { url: format!("{}/{name}", server.rsplit_once('/').unwrap().0), _folder: None }
+    }
+
+    fn mongodb() -> Self {
+        let (server, name) = server("CHAT_TEST_MONGODB");
+        Self { url: format!("{server}/{name}?namespace=a_"), _folder: None }
+    }
+
+    async fn open(&self, session: Duration) -> Accounts {
+        Accounts::open(&self.url, session).await.expect("the database answers")
+    }
 }
 
 fn ann() -> Registration<'static> {
     Registration { user: "Ann", password: PASSWORD, name: None }
 }
 
-#[tokio::test]
-async fn who_registers_logs_in_under_any_spelling_until_they_log_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn who_registers_logs_in_under_any_spelling_until_they_log_out(place: Place) {
+    let accounts = place.open(LASTS).await;
     assert_eq!(accounts.register(ann(), HOME).await.unwrap(), ("ann".to_owned(), "Ann".to_owned()));
     let session = accounts.login("ＡＮＮ", PASSWORD, HOME).await.unwrap();
     let identity = accounts.authenticate(session.token.reveal()).await.unwrap();
@@ -29,10 +115,8 @@ async fn who_registers_logs_in_under_any_spelling_until_they_log_out() {
     assert_eq!(accounts.authenticate(session.token.reveal()).await, Err(Code::Unauthenticated));
 }
 
-#[tokio::test]
-async fn twins_and_look_alikes_are_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn twins_and_look_alikes_are_taken(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     for (user, name) in [("ann", None), ("ANN", None), ("\u{430}nn", None), ("bob", Some("Ann"))] {
         let twin = Registration { user, password: PASSWORD, name };
@@ -40,10 +124,8 @@ async fn twins_and_look_alikes_are_taken() {
     }
 }
 
-#[tokio::test]
-async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn an_unknown_user_and_a_wrong_password_get_the_same_answer(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     for user in ["ann", "bob", "no name at all", "system"] {
         let answer = accounts.login(user, "wrong horse", HOME).await.map(drop).unwrap_err();
@@ -51,10 +133,8 @@ async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
     }
 }
 
-#[tokio::test]
-async fn strangers_who_guess_stop_each_other_and_not_the_owner() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn strangers_who_guess_stop_each_other_and_not_the_owner(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     let mut wrong = 0;
     let refused = loop {
@@ -70,10 +150,8 @@ async fn strangers_who_guess_stop_each_other_and_not_the_owner() {
     assert!(accounts.login("ann", PASSWORD, HOME).await.is_ok());
 }
 
-#[tokio::test]
-async fn a_user_has_at_most_fifty_logins_and_the_oldest_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn a_user_has_at_most_fifty_logins_and_the_oldest_end(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     let hash = accounts.db.user("ann", "").await.unwrap().unwrap().password;
     let first = accounts.begin("ann".to_owned(), "Ann".to_owned(), &hash).await.unwrap();
@@ -86,22 +164,17 @@ async fn a_user_has_at_most_fifty_logins_and_the_oldest_end() {
     assert!(accounts.session(first.token.reveal()).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_login_ends_by_itself_and_is_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}/accounts.db", folder.path().display());
-    let accounts = Accounts::open(&url, Duration::ZERO).await.unwrap();
+async fn a_login_ends_by_itself_and_is_forgotten(place: Place) {
+    let accounts = place.open(Duration::ZERO).await;
     accounts.register(ann(), HOME).await.unwrap();
     let session = accounts.login("ann", PASSWORD, HOME).await.unwrap();
     assert!(accounts.session(session.token.reveal()).await.unwrap().is_none());
     accounts.forget().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_hash_of_old_parameters_is_renewed_at_login() {
+async fn a_hash_of_old_parameters_is_renewed_at_login(place: Place) {
     use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8_192, 1, 1, None).unwrap());
     let old = PasswordHasher::<argon2::password_hash::phc::PasswordHash>::hash_password(&cheap, PASSWORD.as_bytes());
@@ -117,10 +190,8 @@ fn other_password<'a>(login: &'a str, current: &'a str) -> NewPassword<'a> {
     NewPassword { user: "ann", login, current, new: "another horse" }
 }
 
-#[tokio::test]
-async fn another_password_ends_all_other_logins_and_the_old_one_opens_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn another_password_ends_all_other_logins_and_the_old_one_opens_none(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     let here = accounts.login("ann", PASSWORD, HOME).await.unwrap();
     let there = accounts.login("ann", PASSWORD, HOME).await.unwrap();
@@ -137,10 +208,8 @@ async fn another_password_ends_all_other_logins_and_the_old_one_opens_none() {
     assert!(accounts.login("ann", "another horse", HOME).await.is_ok());
 }
 
-#[tokio::test]
-async fn guesses_at_the_current_password_are_counted_like_those_at_the_login() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn guesses_at_the_current_password_are_counted_like_those_at_the_login(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     for _ in 0..60 {
         match accounts.change_password(other_password("", "wrong horse"), ELSEWHERE).await.unwrap_err() {
@@ -151,10 +220,8 @@ async fn guesses_at_the_current_password_are_counted_like_those_at_the_login() {
     panic!("sixty guesses");
 }
 
-#[tokio::test]
-async fn a_login_that_was_checked_before_a_change_of_password_or_a_ban_does_not_begin_after_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn a_login_that_was_checked_before_a_change_of_password_or_a_ban_does_not_begin_after_it(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     let old = accounts.db.user("ann", "").await.unwrap().unwrap().password;
     let begin = async |hash: &str| accounts.begin("ann".to_owned(), "Ann".to_owned(), hash).await.map(drop);
@@ -167,10 +234,8 @@ async fn a_login_that_was_checked_before_a_change_of_password_or_a_ban_does_not_
     assert!(matches!(begin(&new).await, Err(AccountError::Changed)));
 }
 
-#[tokio::test]
-async fn who_is_banned_is_told_so_only_with_the_right_password() {
-    let folder = tempfile::tempdir().unwrap();
-    let accounts = open(&folder).await;
+async fn who_is_banned_is_told_so_only_with_the_right_password(place: Place) {
+    let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     let session = accounts.login("ann", PASSWORD, HOME).await.unwrap();
     let (id, ended) = accounts.ban("ANN").await.unwrap().unwrap();
@@ -181,4 +246,29 @@ async fn who_is_banned_is_told_so_only_with_the_right_password() {
     assert!(accounts.ban("bob").await.unwrap().is_none());
     assert!(accounts.unban("Ann").await.unwrap() && !accounts.unban("ann").await.unwrap());
     assert!(accounts.login("ann", PASSWORD, HOME).await.is_ok());
+}
+
+async fn who_is_removed_is_a_stranger_who_may_register_again(place: Place) {
+    let accounts = place.open(LASTS).await;
+    accounts.register(ann(), HOME).await.unwrap();
+    let session = accounts.login("ann", PASSWORD, HOME).await.unwrap();
+    let (id, ended) = accounts.remove("ANN").await.unwrap().unwrap();
+    assert_eq!((&*id, ended), ("ann", vec![session.row.login]));
+    assert_eq!(accounts.authenticate(session.token.reveal()).await, Err(Code::Unauthenticated));
+    assert!(matches!(accounts.login("ann", PASSWORD, HOME).await.map(drop), Err(AccountError::Wrong)));
+    assert!(accounts.remove("ann").await.unwrap().is_none());
+    accounts.register(ann(), HOME).await.unwrap();
+    assert!(accounts.login("ann", PASSWORD, HOME).await.is_ok(), "and not banned");
+}
+
+async fn what_was_registered_is_found_by_another_server(place: Place) {
+    let (one, other) = (place.open(LASTS).await, place.open(LASTS).await);
+    one.register(ann(), HOME).await.unwrap();
+    let session = other.login("ann", PASSWORD, HOME).await.unwrap();
+    assert!(one.session(session.token.reveal()).await.unwrap().is_some());
+    one.close().await;
+    other.logout(&session.row.login).await.unwrap();
+    let again = place.open(LASTS).await;
+    assert!(again.session(session.token.reveal()).await.unwrap().is_none());
+    assert!(matches!(again.register(ann(), HOME).await, Err(AccountError::Taken)));
 }

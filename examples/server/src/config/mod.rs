@@ -5,6 +5,7 @@ mod value;
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
+use chat_engine::Retention;
 use clap::Parser;
 
 use options::Command;
@@ -26,12 +27,16 @@ pub(crate) struct Config {
     pub(crate) admin: Option<SocketAddr>,
     /// The database of rooms and messages.
     pub(crate) store: Url,
-    /// The SQLite database of accounts.
+    /// The database of messages; `None`: the same.
+    pub(crate) messages: Option<Url>,
+    /// The database of accounts.
     pub(crate) accounts: Url,
     /// What carries hints to other servers; `None`: there are none.
     pub(crate) broker: Option<Url>,
-    /// What knows who is online on other servers; `None`: nobody does.
+    /// What knows who is online on other servers; `None`: the servers tell each other.
     pub(crate) presence: Option<Url>,
+    /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
+    pub(crate) queue: Option<Url>,
     /// The certificate and key for https.
     pub(crate) tls: Option<TlsFiles>,
     /// Whether a proxy in front of us does TLS and says who the client is.
@@ -46,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// Which log lines there are.
     pub(crate) log: String,
+    /// What rooms keep.
+    pub(crate) retention: Retention,
     /// Whether limits are raised for a load test.
     pub(crate) load_profile: bool,
     /// How long a stopping server may take.
@@ -94,7 +101,7 @@ pub(crate) enum ConfigError {
          or listen on 127.0.0.1"
     )]
     Exposed(SocketAddr),
-    #[error("accounts are kept in SQLite: --accounts must begin with sqlite:")]
+    #[error("no accounts are kept there: --accounts must begin with sqlite:, postgres:, mysql:, mariadb: or mongodb:")]
     AccountsUrl,
     #[error("--demo answers with sample prices and --quote-url asks a real service: give one of them")]
     TwoQuoteSources,
@@ -106,6 +113,8 @@ pub(crate) enum ConfigError {
     DrainGrace,
     #[error("the secret in CHAT_SECRET or --secret-file must have at least 16 bytes")]
     ShortSecret,
+    #[error("{0} needs CHAT_SECRET or --secret-file, the same for all that share it")]
+    NoSecret(&'static str),
     #[error("{0} is empty")]
     EmptySecret(String),
 }
@@ -129,9 +138,11 @@ impl Config {
             listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
+            messages: given.messages,
             accounts,
-            broker: given.broker,
-            presence: given.presence,
+            broker: given.broker.filter(Url::is_networked),
+            presence: given.presence.filter(Url::is_networked),
+            queue: given.queue.filter(Url::is_networked),
             tls: tls(given.tls_cert, given.tls_key)?,
             behind_proxy: given.behind_proxy.unwrap_or_default(),
             allowed_origins: given.allowed_origin.into_iter().map(origin).collect::<Result<_, _>>()?,
@@ -139,6 +150,7 @@ impl Config {
             secret,
             log_format: given.log_format.unwrap_or_default(),
             log: given.log.unwrap_or_else(|| "info".to_owned()),
+            retention: retention(given.retention_age, given.retention_count),
             load_profile: given.load_profile.unwrap_or_default(),
             drain_grace: given.drain_grace.map_or(Duration::from_secs(15), value::Span::duration),
             session: given.session.map_or(SESSION, value::Span::duration),
@@ -152,7 +164,7 @@ impl Config {
         if let Some(exposed) = listeners.filter(|address| !address.ip().is_loopback()).find(|_| !protected) {
             return Err(ConfigError::Exposed(exposed));
         }
-        if !self.accounts.is_sqlite() {
+        if !self.accounts.keeps_accounts() {
             return Err(ConfigError::AccountsUrl);
         }
         if !(Duration::from_secs(1)..=SESSION_MAX).contains(&self.session) {
@@ -160,6 +172,11 @@ impl Config {
         }
         if self.drain_grace > DRAIN_GRACE_MAX {
             return Err(ConfigError::DrainGrace);
+        }
+        for (networked, name) in [(&self.broker, "--broker"), (&self.queue, "--queue")] {
+            if networked.is_some() && self.secret.is_none() {
+                return Err(ConfigError::NoSecret(name));
+            }
         }
         if self.secret.as_ref().is_some_and(|secret| secret.reveal().len() < 16) {
             return Err(ConfigError::ShortSecret);
@@ -175,7 +192,14 @@ impl Config {
 
 /// Accounts live beside the messages where that is SQLite, so that one file is the whole server.
 fn accounts_beside(store: &Url) -> Url {
-    if store.is_sqlite() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
+    // Who keeps no messages may still want to keep people.
+    if store.keeps_accounts() { store.clone() } else { Url::from("sqlite:accounts.db".to_owned()) }
+}
+
+fn retention(age: Option<value::Span>, count: Option<u64>) -> Retention {
+    let mut retention = Retention::forever();
+    (retention.age, retention.count) = (age.map(value::Span::duration), count);
+    retention
 }
 
 fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {

@@ -57,17 +57,27 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_STORE", value_name = "URL", hide_env_values = true)]
     pub(super) store: Option<Url>,
 
-    /// The SQLite database of accounts [default: the same as --store where that is SQLite, else sqlite:accounts.db]
+    /// The database of messages, where that is another one than --store, which then keeps the rooms
+    #[arg(long, env = "CHAT_MESSAGES", value_name = "URL", hide_env_values = true)]
+    pub(super) messages: Option<Url>,
+
+    /// The database of accounts [default: the same as --store; sqlite:accounts.db where that is memory:]
     #[arg(long, env = "CHAT_ACCOUNTS", value_name = "URL", hide_env_values = true)]
     pub(super) accounts: Option<Url>,
 
-    /// What carries hints between several servers of one chat, like redis://:password@host [default: none, one server]
+    /// What carries hints between servers on one --store, like amqp://… or redis://…; they share CHAT_SECRET, too
+    /// [default: memory, a single server]
     #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
     pub(super) broker: Option<Url>,
 
-    /// What knows who is online on which server [default: this process]
+    /// What knows who is online on which server, like redis://… [default: the servers tell each other over --broker]
     #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
     pub(super) presence: Option<Url>,
+
+    /// What hands /stock to workers; those of another one than memory are processes of their own, and need
+    /// CHAT_SECRET, too [default: memory, a worker in this process]
+    #[arg(long, env = "CHAT_QUEUE", value_name = "URL", hide_env_values = true)]
+    pub(super) queue: Option<Url>,
 
     /// The certificate chain for https, as PEM
     #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE")]
@@ -113,6 +123,15 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_SESSION", value_name = "TIME")]
     pub(super) session: Option<Span>,
 
+    /// Forgets messages that are older, like 365d; what is younger than an hour stays [default: none is forgotten]
+    #[arg(long, env = "CHAT_RETENTION_AGE", value_name = "TIME")]
+    pub(super) retention_age: Option<Span>,
+
+    /// Forgets all but so many of the latest entries of each room; what is younger than an hour stays [default: none is
+    /// forgotten]
+    #[arg(long, env = "CHAT_RETENTION_COUNT", value_name = "NUMBER")]
+    pub(super) retention_count: Option<u64>,
+
     /// Raises the limits per user and per address, which a load generator is: never where people connect
     #[arg(long, env = "CHAT_LOAD_PROFILE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
@@ -138,9 +157,11 @@ impl Options {
             listen: self.listen.or(next.listen),
             admin: self.admin.or(next.admin),
             store: self.store.or(next.store),
+            messages: self.messages.or(next.messages),
             accounts: self.accounts.or(next.accounts),
             broker: self.broker.or(next.broker),
             presence: self.presence.or(next.presence),
+            queue: self.queue.or(next.queue),
             tls_cert: self.tls_cert.or(next.tls_cert),
             tls_key: self.tls_key.or(next.tls_key),
             behind_proxy: self.behind_proxy.or(next.behind_proxy),
@@ -151,6 +172,8 @@ impl Options {
             demo: self.demo.or(next.demo),
             secret_file: self.secret_file.or(next.secret_file),
             session: self.session.or(next.session),
+            retention_age: self.retention_age.or(next.retention_age),
+            retention_count: self.retention_count.or(next.retention_count),
             load_profile: self.load_profile.or(next.load_profile),
             drain_grace: self.drain_grace.or(next.drain_grace),
             log_format: self.log_format.or(next.log_format),

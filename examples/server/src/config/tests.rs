@@ -30,9 +30,24 @@ fn what_others_can_reach_needs_tls_or_a_proxy() {
 }
 
 #[test]
-fn accounts_stay_in_sqlite_wherever_the_messages_are() {
-    assert_eq!(resolve(&["--store", "postgres://h/d"]).unwrap().accounts.reveal(), "sqlite:accounts.db");
-    assert!(matches!(resolve(&["--accounts", "postgres://h/d"]), Err(ConfigError::AccountsUrl)));
+fn accounts_are_beside_the_messages_wherever_these_are_kept() {
+    for store in ["sqlite:a.db", "postgres://h/d", "mysql://h/d", "mariadb://h/d", "mongodb://h/d"] {
+        assert_eq!(resolve(&["--store", store]).unwrap().accounts.reveal(), store);
+    }
+    assert_eq!(resolve(&["--store", "memory:"]).unwrap().accounts.reveal(), "sqlite:accounts.db");
+    assert!(matches!(resolve(&["--accounts", "redis://h/1"]), Err(ConfigError::AccountsUrl)));
+}
+
+#[test]
+fn what_is_shared_over_the_network_needs_a_secret() {
+    for option in ["--broker", "--queue"] {
+        let flags = [option, "amqp://chat:pw@mq/chat"];
+        assert!(matches!(resolve(&flags), Err(ConfigError::NoSecret(name)) if name == option));
+        let options = Command::try_parse_from(["chat-server"].iter().chain(&flags)).unwrap().options;
+        assert!(Config::resolve(options, Some(Secret::new("sixteen bytes ok")), None).is_ok());
+    }
+    let config = resolve(&["--broker", "memory", "--queue", "memory:"]).unwrap();
+    assert!(config.broker.is_none() && config.queue.is_none());
 }
 
 #[test]

@@ -86,6 +86,16 @@ impl Url {
     pub(crate) fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
     }
+
+    /// Tells whether this is more than the memory of this process.
+    pub(crate) fn is_networked(&self) -> bool {
+        !matches!(&*self.0, "memory" | "memory:")
+    }
+
+    /// Tells whether accounts can be kept there.
+    pub(crate) fn keeps_accounts(&self) -> bool {
+        ["sqlite:", "postgres:", "mysql:", "mariadb:", "mongodb:"].iter().any(|scheme| self.0.starts_with(scheme))
+    }
 }
 
 impl From<String> for Url {

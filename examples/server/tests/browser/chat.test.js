@@ -52,6 +52,19 @@ test('one makes a room, the other joins it, and they talk both ways', async () =
   await ann.sees('the answer', has('Bob: hello Ann'));
 });
 
+test('what a message said before it was edited can be read', async () => {
+  await ann.say('frist of all');
+  await ann.sees('her own words', has('Ann: frist of all'));
+  await ann.page.getByRole('textbox', { name: 'Message' }).press('ArrowUp');
+  await ann.say('first of all');
+  await bob.sees('the edit', has('Ann: first of all (edited)'));
+  await bob.page.getByRole('button', { name: '(edited)' }).click();
+  const texts = bob.page.getByRole('dialog').locator('.text');
+  await texts.nth(1).waitFor();
+  assert.deepEqual(await texts.allTextContents(), ['first of all', 'frist of all']);
+  await bob.page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+});
+
 test('markup is text', async () => {
   const texts = ['<script>window.hacked = true</script>', '<img src=x onerror="window.hacked = true">', '<b>bold?</b> &amp;'];
   for (const text of texts) await bob.say(text);

@@ -45,6 +45,17 @@ test('edits, reactions and deletes change the message they are about', () => {
   assert.deepEqual([shown(one), one.messages[0].folded.deleted], [[''], true]);
 });
 
+test('an erasure blanks what somebody wrote and forgets who it was', () => {
+  const join = change(2, { kind: 'member', change: 'join', user: 'bob' });
+  const one = loaded(entry(1), join, entry(3, { author: 'eve' }));
+  one.take(entry(4), 'ann');
+  const erased = change(5, { kind: 'erase', targets: [1, 2, 4], user: 'erased:0a' });
+  one.take({ ...erased, author: 'system', name: 'System' }, 'ann');
+  assert.deepEqual(shown(one), ['', 'text 3', '']);
+  assert.deepEqual(one.messages.map(({ author }) => author), ['erased:0a', 'eve', 'erased:0a']);
+  assert.deepEqual([one.last.body.text, one.last.author], ['', 'erased:0a']);
+});
+
 test('an edit that overtakes the page it is about is not lost', () => {
   const one = room();
   one.take(change(2, { kind: 'edit', target: 1, text: 'better' }), 'ann');

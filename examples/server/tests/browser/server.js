@@ -24,8 +24,8 @@ export class Server {
   /** Starts the server and waits until it says where it listens. */
   async start() {
     this.#folder ??= await mkdtemp(join(tmpdir(), 'chat-browser-'));
-    const store = `sqlite:${join(this.#folder, 'chat.db')}`;
-    const flags = ['--listen', this.#listen, '--admin', 'off', '--store', store, '--quote-url', this.quoteUrl, '--quote-private', ...this.flags];
+    const store = this.flags.includes('--store') ? [] : ['--store', `sqlite:${join(this.#folder, 'chat.db')}`];
+    const flags = ['--listen', this.#listen, '--admin', 'off', ...store, '--quote-url', this.quoteUrl, '--quote-private', ...this.flags];
     const child = spawn(this.program, flags, { cwd: this.#folder, stdio: ['ignore', 'pipe', 'inherit'] });
     this.#process = child;
     this.url = await listening(child);

@@ -4,15 +4,19 @@
 //! `eval "$(scripts/services env)"; cargo test -p chat-server --test stores -- --ignored`
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use chat_core::store::fsck::fsck;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::server::{PATIENCE, Server, Site, key, with_json};
 
+mod moved;
 #[path = "../common/server.rs"]
 mod server;
+#[path = "../common/socket.rs"]
+mod socket;
 
 fn url(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} says where the server is: see scripts/services"))
@@ -34,6 +38,79 @@ async fn what_was_acknowledged_outlives_a_crash_on_mariadb() {
 #[ignore = "needs MongoDB: scripts/test"]
 async fn what_was_acknowledged_outlives_a_crash_on_mongodb() {
     acknowledged_outlives_a_crash(&format!("{}/chat", url("CHAT_TEST_MONGODB"))).await;
+}
+
+/// Messages in one database and rooms in another: whenever the process is killed, the rooms follow their logs in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MongoDB and PostgreSQL: scripts/test"]
+async fn rooms_follow_their_messages_after_crashes_on_mongodb_and_postgresql() {
+    let place = format!("hybrid{}", std::process::id());
+    let messages = format!("{}/{place}", url("CHAT_TEST_MONGODB"));
+    let rooms = format!("{}?schema={place}", url("CHAT_TEST_POSTGRES"));
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = format!("sqlite:{}", folder.path().join("accounts.db").display());
+    let flags = ["--messages", &messages, "--store", &rooms, "--accounts", &accounts, "--load-profile"];
+    let mut server = Server::start_in(folder, &flags);
+    let ann = server.token_of_new("ann").await;
+
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        let (site, token) = (Site::clone(&server), ann.clone());
+        let busy = tokio::spawn(async move { make_rooms(&site, &token).await });
+        tokio::time::sleep(Duration::from_millis(500)).await; // a crash at whatever is going on by then
+        server.crash_and_restart();
+        made.extend(busy.await.unwrap());
+    }
+    assert!(made.len() > 4, "some rooms were made before the crashes");
+    let listed = list(&server, &ann).await;
+    for (room, sent) in &made {
+        let head = listed.get(room).unwrap_or_else(|| panic!("{room} is not listed of {}", listed.len()));
+        assert!(head > sent, "{room} is listed as of {head}, and {sent} messages were acknowledged");
+    }
+    drop(server);
+
+    let store = chat_engine::open_hybrid(&messages, &rooms).await.unwrap();
+    let mut found = Vec::new();
+    let all = fsck(&*store, false, |room| found.extend(room.findings.clone())).await.unwrap();
+    assert!(all.rooms >= made.len() as u64 && found.is_empty(), "{all:?}: {found:?}");
+}
+
+/// Makes rooms and sends into each, until one call is not answered. Returns them with how much was acknowledged in each.
+async fn make_rooms(site: &Site, token: &str) -> Vec<(String, u64)> {
+    let mut made = Vec::new();
+    for number in 0.. {
+        let request = site.request(Method::POST, "/chat/rooms").bearer_auth(token).timeout(PATIENCE);
+        let spec = json!({ "title": number.to_string(), "visibility": "private" });
+        let answer = with_json(request, &json!({ "key": key(), "spec": spec })).send().await;
+        let Ok(answer) = answer else { return made };
+        let Ok(answer) = answer.json::<serde_json::Value>().await else { return made };
+        let Some(room) = answer["room"].as_str().map(str::to_owned) else { return made };
+        made.push((room.clone(), 0));
+        for message in 0..3 {
+            let path = format!("/chat/rooms/{room}/messages");
+            if post(site, token, &path, message, &key()).await != Some(StatusCode::CREATED) {
+                return made;
+            }
+            if let Some(last) = made.last_mut() {
+                last.1 += 1;
+            }
+        }
+    }
+    made
+}
+
+/// Returns the heads of all rooms that are listed.
+async fn list(site: &Site, token: &str) -> BTreeMap<String, u64> {
+    let (mut heads, mut path) = (BTreeMap::new(), "/chat/rooms?limit=200".to_owned());
+    loop {
+        let page = site.get_as(token, &path).await.json();
+        let rooms = page["rooms"].as_array().unwrap_or_else(|| panic!("{page}"));
+        let Some(last) = rooms.last() else { return heads };
+        path = format!("/chat/rooms?limit=200&before={}", last["active"]);
+        for room in rooms {
+            heads.insert(room["room"].as_str().unwrap().to_owned(), room["head"].as_u64().unwrap());
+        }
+    }
 }
 
 /// Kills the process in the middle of a stream of messages, which goes on where it was cut off, on the same database.

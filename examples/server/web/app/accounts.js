@@ -1,4 +1,4 @@
-/** Accounts: the few things that are asked over plain HTTP. Everything else goes over the chat connection. */
+/** The few things that are asked over plain HTTP: accounts, and what a message once said. Everything else goes over the chat connection. */
 
 /** Is an answer that says no; the message is fit to be shown. */
 export class Refused extends Error {
@@ -22,6 +22,11 @@ export async function info() {
   } catch {
     return { demo: false, version: '' };
   }
+}
+
+/** Returns the texts that a message had, the first one first. */
+export async function edits({ room, seq }) {
+  return (await read(await fetch(`/chat/rooms/${room}/messages/${seq}/edits`))).texts;
 }
 
 export const register = (account) => post('/api/register', account);

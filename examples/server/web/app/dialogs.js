@@ -2,6 +2,8 @@
 
 import { el } from './dom.js';
 import { icon } from './icons.js';
+import { nameOf } from './room.js';
+import { moment } from './time.js';
 
 /** Asks for one line of text. */
 export function askText({ title, label, act }) {
@@ -43,6 +45,14 @@ export function browseRooms(page) {
     show();
   }, (error) => list.replaceChildren(el('li', { class: 'empty' }, error.message)));
   return ask({ title: 'Public rooms', body: [search, list], answer: () => chosen });
+}
+
+/** Shows the texts that a message had, the latest first. */
+export function showEdits(texts) {
+  const row = ({ text, author, name, at }) => el('li', {},
+    el('small', {}, `${nameOf({ author, name })} · ${moment(at)}`), el('p', { class: 'text', dir: 'auto' }, text));
+  const rows = texts.length > 0 ? texts.toReversed().map(row) : [el('li', { class: 'empty' }, 'The message is gone.')];
+  return ask({ title: 'Earlier texts', body: [el('ol', { class: 'edits' }, ...rows)], answer: () => null });
 }
 
 function roomRow({ title, name, topic }, page, join) {

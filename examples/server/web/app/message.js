@@ -2,6 +2,7 @@
 
 import { avatar, el, sentence } from './dom.js';
 import { icon } from './icons.js';
+import { nameOf } from './room.js';
 import { dayName, moment, time } from './time.js';
 
 const REACTIONS = ['👍', '❤️', '😄', '🎉'];
@@ -26,11 +27,11 @@ function messageView({ message, first, draft, online, quoted }, page) {
     el('span', { class: 'side' }, first ? avatar(message.author, message.name) : timeView(message)),
     el('div', { class: 'content' },
       first && el('div', { class: 'by' },
-        el('strong', { dir: 'auto' }, message.name || message.author),
+        el('strong', { dir: 'auto' }, nameOf(message)),
         bot && el('span', { class: 'badge bot-badge' }, 'bot'),
         timeView(message)),
       message.body.reply_to && quoteView(quoted, message.body.reply_to, page),
-      textView(message),
+      textView(message, page),
       reactionsView(message, page),
       draft && draftView(draft, online, page)),
     !draft && !message.folded?.deleted && toolsView(message, page));
@@ -38,10 +39,13 @@ function messageView({ message, first, draft, online, quoted }, page) {
 
 const timeView = ({ at }) => el('time', { title: moment(at) }, time(at));
 
-function textView({ body, folded }) {
+function textView(message, page) {
+  const { body, folded } = message;
   if (folded?.deleted) return el('p', { class: 'text deleted' }, 'Message deleted');
   return el('p', { class: 'text', dir: 'auto' }, ...linked(body.text ?? ''),
-    folded?.edited && el('small', { class: 'edited', title: `edited ${moment(folded.edited)}` }, ' (edited)'));
+    folded?.edited && ' ', folded?.edited && el('button', {
+      class: 'edited', type: 'button', title: `Edited ${moment(folded.edited)}: show the earlier texts`, onclick: () => page.edits(message),
+    }, '(edited)'));
 }
 
 /** Makes web addresses clickable; nothing else in a text has a meaning. */
@@ -61,7 +65,7 @@ function linked(text) {
 function quoteView(quoted, seq, page) {
   const text = !quoted ? 'an earlier message' : quoted.folded?.deleted ? 'Message deleted' : quoted.body.text;
   return el('button', { class: 'quote', type: 'button', onclick: () => page.timeline.show(seq) },
-    icon('reply'), quoted && el('strong', {}, quoted.name), el('span', { dir: 'auto' }, text));
+    icon('reply'), quoted && el('strong', {}, nameOf(quoted)), el('span', { dir: 'auto' }, text));
 }
 
 function reactionsView(message, page) {
@@ -116,7 +120,7 @@ function noteView(note, page) {
 }
 
 function eventText({ author, name, body }, page) {
-  const who = name || author;
+  const who = nameOf({ author, name });
   const known = (user) => page.room?.members.find((member) => member.user === user)?.name ?? user;
   if (body.kind === 'room') {
     if (body.change === 'created') return `${who} created the room`;

@@ -2,10 +2,10 @@
 
 import { ChatClient } from '/chat/client.js';
 
-import { logout, me } from './accounts.js';
+import { edits, logout, me } from './accounts.js';
 import { Banner } from './banner.js';
 import { Composer } from './composer.js';
-import { browseRooms, newRoom } from './dialogs.js';
+import { browseRooms, newRoom, showEdits } from './dialogs.js';
 import { el, nextFrame, sentence, toast } from './dom.js';
 import { Header } from './header.js';
 import { People } from './people.js';
@@ -85,6 +85,13 @@ export class ChatPage {
 
   edit(message, text) {
     return this.#try(() => this.chat.post(message.room, { kind: 'edit', target: message.seq, text }));
+  }
+
+  /** Shows what a message said before it was edited. */
+  async edits(message) {
+    await this.#ask(async () => {
+      await showEdits(await edits(message));
+    });
   }
 
   remove(message) {

@@ -150,13 +150,25 @@ export class Room {
   }
 
   #fold(change) {
-    const message = this.messages.find(({ seq }) => seq === change.body.target);
+    for (const target of change.body.targets ?? [change.body.target]) this.#foldInto(target, change);
+  }
+
+  /** Forgets who an entry was about: a message is nobody's, and what happened to them is not told any more. */
+  #forget(entry, standIn) {
+    if (entry && isMessage(entry)) Object.assign(entry, { author: standIn, name: standIn, version: entry.version + 1 });
+    else this.messages = this.messages.filter((other) => other !== entry);
+  }
+
+  #foldInto(target, change) {
+    const is = ({ seq }) => seq === target;
+    const message = this.messages.find(is) ?? [this.last].filter(Boolean).find(is);
+    if (change.body.kind === 'erase') this.#forget(message, change.body.user);
     if (!message || message.folded?.deleted || !isMessage(message)) return;
     const folded = { ...message.folded };
     if (change.body.kind === 'edit') {
       message.body = { ...message.body, text: change.body.text };
       folded.edited = change.at;
-    } else if (change.body.kind === 'delete') {
+    } else if (change.body.kind === 'delete' || change.body.kind === 'erase') {
       message.body = { kind: message.body.kind, text: '' };
       Object.assign(folded, { deleted: true, reactions: [] });
     } else {
@@ -168,10 +180,13 @@ export class Room {
   }
 }
 
+/** Returns what somebody is called. Who was erased is nobody. */
+export const nameOf = ({ author, name }) => (author.startsWith('erased:') ? 'Somebody erased' : name || author);
+
 /** Tells whether an entry is something that people write: a text, or an application's own kind. */
 export const isMessage = ({ body }) => body.kind === 'text' || body.kind.includes('.');
 
-const isChange = ({ body }) => body.kind === 'edit' || body.kind === 'delete' || body.kind === 'react';
+const isChange = ({ body }) => ['edit', 'delete', 'react', 'erase'].includes(body.kind);
 
 const isShown = (entry) => isMessage(entry) || entry.body.kind === 'member' || entry.body.kind === 'room';
 

@@ -8,7 +8,7 @@ use std::{
 use chat_core::{
     Body, Code, Draft, Entry, EntryId, Event, Key, Outgoing, RoomId, RoomSpec, RoomSummary, Seq, Signal, Timestamp,
     UserId,
-    model::{Edit, NewEntry, RoomRecord},
+    model::{Edit, Erase, NewEntry, RoomRecord},
 };
 use crossterm::event::KeyCode;
 
@@ -78,6 +78,18 @@ fn what_comes_twice_is_shown_once_and_edits_change_it() {
     assert!(screen(&state).contains("bob: hello"));
     state.hear(event(tea, 4, "bob", Draft::new(Body::Delete(Seq::new(2).unwrap()))), Instant::now());
     assert!(screen(&state).contains("bob: (deleted)"));
+}
+
+#[test]
+fn who_is_erased_is_blanked_and_nameless() {
+    let (mut state, tea, _) = state();
+    state.hear(event(tea, 2, "bob", Draft::text("a secret")), Instant::now());
+    state.hear(event(tea, 3, "eve", Draft::text("kept")), Instant::now());
+    let erase = Erase { user: UserId::stand_in([1; 8]), targets: vec![Seq::new(2).unwrap()] };
+    state.hear(event(tea, 4, "system", Draft::new(Body::Erase(erase))), Instant::now());
+    let shown = screen(&state);
+    assert!(shown.contains("somebody erased: (deleted)") && shown.contains("eve: kept"), "{shown}");
+    assert!(!shown.contains("a secret") && !shown.contains("bob:"), "{shown}");
 }
 
 #[test]

@@ -138,6 +138,21 @@ async fn a_ban_closes_all_sockets_of_a_user_and_opens_none_s8() {
 }
 
 #[tokio::test]
+async fn whose_account_is_removed_is_out_at_once_and_may_come_back() {
+    let server = Server::start(&[]);
+    let phone = server.token_of_new("markerann").await;
+    let sockets = sockets(&server, &[&phone]).await;
+    assert_eq!(send(server.operate(Method::DELETE, "/users/nobody")).await.status, 404);
+    assert_eq!(send(server.operate(Method::DELETE, "/users/MarkerAnn")).await.status, 204);
+    all_close(sockets, "the removal").await;
+    assert_eq!(server.get_as(&phone, "/api/me").await.status, 401);
+    assert_eq!(server.login("markerann").await.status, 401);
+    assert_eq!(send(server.operate(Method::DELETE, "/users/markerann")).await.status, 404);
+    server.register("markerann").await;
+    assert_eq!(server.login("markerann").await.status, 200, "somebody new");
+}
+
+#[tokio::test]
 async fn every_login_has_a_fresh_token_whatever_the_client_brings_s13() {
     let server = Server::start(&["--log-format", "json"]);
     let first = server.token_of_new("ann").await;

@@ -1,16 +1,7 @@
 //! The work queue and presence when workers and servers die, and what they refuse.
-//!
-//! Run by `scripts/test`, or by hand: `cargo test -p chat-redis --test queue -- --ignored`; needs redis-server.
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "common/redis.rs"]
-mod redis;
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
-    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -23,8 +14,9 @@ use chat_core::{
 };
 use chat_redis::{RedisPresence, RedisQueue};
 use futures::StreamExt;
-use redis::Redis;
 use tokio::time::{sleep, timeout};
+
+use crate::{redis::Redis, worker::Worker};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is written is on the disk before it is answered.
@@ -55,24 +47,6 @@ async fn all_come(queue: &RedisQueue, from: &str) {
             missing.remove(&number(&job));
             job.settle(Settlement::Done).await.unwrap();
         }
-    }
-}
-
-/// Is a worker in a process of its own; dropping it kills it.
-struct Worker(Child);
-
-impl Worker {
-    fn start(url: &str) -> Self {
-        let tests = std::env::current_exe().unwrap();
-        let worker: PathBuf = [tests.ancestors().nth(2).unwrap(), "examples/worker".as_ref()].iter().collect();
-        Self(Command::new(worker).args([url, "1000"]).spawn().expect("cargo test builds the example"))
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

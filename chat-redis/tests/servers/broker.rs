@@ -1,11 +1,4 @@
 //! The broker through outages, and what it refuses.
-//!
-//! Run by `scripts/test`, or by hand: `cargo test -p chat-redis --test broker -- --ignored`; needs redis-server.
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "common/redis.rs"]
-mod redis;
 
 use std::{
     sync::Arc,
@@ -14,14 +7,18 @@ use std::{
 
 use bytes::Bytes;
 use chat_core::{
+    UserId,
     broker::{Attached, Broker, BrokerErrorKind, Heard, Link, Topic},
     conformance::run,
     model::NodeId,
+    presence::Presence,
+    queue::{Job, QueueName, WorkQueue},
 };
-use chat_redis::{RedisBroker, RedisConfig};
+use chat_redis::{RedisBroker, RedisConfig, RedisPresence, RedisQueue};
 use futures::{StreamExt, stream::BoxStream};
-use redis::{Redis, cluster, cluster_url};
 use tokio::time::{sleep, timeout};
+
+use crate::redis::{Redis, cluster, cluster_url};
 
 /// How long a recovery may take on a slow machine: the broker tries every second.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -191,6 +188,26 @@ fn a_missing_or_wrong_password_is_refused_for_good() {
         }
         let (speaker, mut listener) = pair(&with(":right@")).await;
         all_is_heard(&speaker, &mut listener).await;
+    });
+}
+
+#[test]
+#[ignore = "needs redis-server: scripts/test"]
+fn a_role_with_rights_to_its_own_names_suffices() {
+    run(async {
+        let redis = Redis::start(&[]);
+        redis.cli(&["acl", "setuser", "support", "on", ">pw", "~support:*", "&support:*", "+@all", "-@admin"]);
+        let with = |namespace: &str| format!("redis://support:pw@{}?namespace={namespace}", redis.address());
+        let (speaker, mut listener) = pair(&with("support")).await;
+        all_is_heard(&speaker, &mut listener).await;
+        let queue = RedisQueue::open(&with("support")).await.unwrap();
+        queue.push(&QueueName::new("jobs").unwrap(), Job::new("job")).await.unwrap();
+        let users = [UserId::new("ann").unwrap()];
+        let presence = RedisPresence::open(&with("support")).await.unwrap();
+        presence.enter(NodeId::random([1; 16]), &users).await.unwrap();
+        assert_eq!(presence.online(&users).await.unwrap(), [true]);
+        let elsewhere = RedisPresence::open(&with("sales")).await.unwrap();
+        assert!(!elsewhere.online(&users).await.unwrap_err().is_transient());
     });
 }
 

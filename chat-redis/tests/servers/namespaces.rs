@@ -1,11 +1,4 @@
 //! Two chats on one Redis know nothing of each other.
-//!
-//! Run by `scripts/test`, or by hand:
-//! `eval "$(scripts/services env)"; cargo test -p chat-redis --test namespaces -- --ignored`
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
@@ -19,9 +12,10 @@ use chat_core::{
     queue::{Consume, Job, QueueName, WorkQueue},
 };
 use chat_redis::{RedisBroker, RedisPresence, RedisQueue};
-use common::On;
 use futures::StreamExt;
 use tokio::time::timeout;
+
+use crate::common::On;
 
 /// How long to listen for what must not come; what may come takes milliseconds.
 const QUIET: Duration = Duration::from_millis(500);

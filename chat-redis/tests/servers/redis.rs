@@ -1,7 +1,5 @@
 //! Servers of a test's own, to be killed, stopped and put to sleep.
 
-#![allow(dead_code)] // each test binary uses some of it
-
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -109,7 +107,8 @@ fn spawn(port: u16, folder: &TempDir, flags: &[String]) -> Child {
     child.expect("redis-server is installed: scripts/services start redis")
 }
 
-fn free_port() -> u16 {
+/// Returns a port that nobody listens on now.
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

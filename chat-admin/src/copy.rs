@@ -1,0 +1,78 @@
+//! `copy`: moves all logs from one store to another kind.
+
+mod idle;
+mod verify;
+
+use chat_core::{
+    RoomId, Seq,
+    store::{Restore, copy_log},
+};
+use clap::Args;
+
+use self::verify::verify;
+use crate::{Failure, progress::Progress, url::StoreUrl};
+
+/// How many rooms are listed at once.
+const PAGE: u16 = 500;
+
+/// Copies all rooms, messages, members and read marks to another store, and compares. Stop the servers on both before. What
+/// was cut off goes on where it stopped
+#[derive(Args, Debug)]
+pub(crate) struct Copy {
+    /// The store to copy, which stays as it is
+    from: StoreUrl,
+    /// The store to copy to: an empty one, or one that an earlier copy has begun to fill
+    to: StoreUrl,
+}
+
+impl Copy {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        self.from.must_exist()?;
+        idle::check(&self.from).await?;
+        idle::check(&self.to).await?;
+        let from = chat_engine::open_restore(self.from.reveal()).await?;
+        let to = chat_engine::open_restore(self.to.reveal()).await?;
+        let rooms = logs(&*from).await?;
+        if rooms.is_empty() {
+            return Err(format!("there is nothing in {}", self.from).into());
+        }
+        let there = begun(&*from, &*to).await.map_err(|error| format!("{}: {error}", self.to))?;
+        eprintln!("{} rooms in {}, {there} in {}", rooms.len(), self.from, self.to);
+
+        let mut progress = Progress::new("entries copied");
+        for room in &rooms {
+            copy_log(&*from, &*to, *room, |entries| progress.add(entries)).await?;
+        }
+        eprintln!("copied; now comparing");
+        let same = verify(&*from, &*to).await?;
+        println!("{same}: the same in {} and {}", self.from, self.to);
+        Ok(())
+    }
+}
+
+async fn logs(store: &dyn Restore) -> Result<Vec<RoomId>, Failure> {
+    let mut logs = Vec::new();
+    loop {
+        let page = store.logs(logs.last().copied(), PAGE).await?;
+        if page.is_empty() {
+            return Ok(logs);
+        }
+        logs.extend(page);
+    }
+}
+
+/// Accepts a target in which nothing stands but beginnings of what is to be copied, and returns of how many rooms.
+async fn begun(from: &dyn Restore, to: &dyn Restore) -> Result<usize, Failure> {
+    let rooms = logs(to).await?;
+    for room in &rooms {
+        let last = async |store: &dyn Restore, head: Seq| {
+            let kept = store.kept(*room, head.prev(), 1).await?;
+            Ok::<_, Failure>(kept.into_iter().next().map(|kept| (kept.entry.seq, kept.entry.id)))
+        };
+        let head = to.state(*room).await?.map_or(Seq::ZERO, |state| state.head);
+        if last(from, head).await? != last(to, head).await? {
+            return Err(format!("room {room} is there already and is another one; copy to an empty store").into());
+        }
+    }
+    Ok(rooms.len())
+}

@@ -1,0 +1,130 @@
+//! The stock bot as processes of its own: whatever is killed, a command has one answer.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    rabbitmq::{RealBroker, Shared},
+    server::{PATIENCE, Server, binary, key, with_json},
+};
+
+/// As long as a command may take, and a little more: then there is at least the notice that it took too long.
+const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
+
+/// Is a running bot; dropping it kills it.
+pub(crate) struct Bot(Child);
+
+impl Bot {
+    fn start(shared: &Shared) -> Self {
+        Self::start_on(shared.broker())
+    }
+
+    /// Starts a bot that takes commands from the queue at a URL.
+    pub(crate) fn start_on(queue: &str) -> Self {
+        let beside = Path::new(binary().get_program()).with_file_name("stock-bot");
+        let mut bot = Command::new(&beside);
+        bot.args(["--sample", "--queue", queue]).stdout(Stdio::null()).stderr(Stdio::null());
+        let bot = bot.spawn().unwrap_or_else(|error| panic!("{}: {error}: cargo build -p stock-bot", beside.display()));
+        Self(bot)
+    }
+}
+
+impl Drop for Bot {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // with SIGKILL
+        let _ = self.0.wait();
+    }
+}
+
+/// Types a command until a server has taken it.
+async fn command(server: &Server, token: &str, room: &str, text: &str) {
+    let (path, key) = (format!("/chat/rooms/{room}/messages"), key());
+    let deadline = Instant::now() + ANSWERED_WITHIN;
+    loop {
+        let request = server.request(Method::POST, &path).bearer_auth(token).timeout(PATIENCE);
+        let body = json!({ "key": key, "body": { "kind": "text", "text": text } });
+        let answer = with_json(request, &body).send().await.unwrap();
+        if answer.status() == StatusCode::ACCEPTED {
+            return;
+        }
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{text}: {:?}", answer.text().await);
+        assert!(Instant::now() < deadline, "{text} is never taken");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Returns all texts of a room, sorted.
+async fn texts(server: &Server, token: &str, room: &str) -> Vec<String> {
+    let page = server.get_as(token, &format!("/chat/rooms/{room}/messages?limit=100")).await.json();
+    let entries = page["entries"].as_array().unwrap();
+    let mut texts: Vec<_> = entries.iter().map(|entry| entry["body"]["text"].as_str().unwrap().to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+async fn answers(server: &Server, token: &str, room: &str, count: usize) -> Vec<String> {
+    let deadline = Instant::now() + ANSWERED_WITHIN;
+    loop {
+        let texts = texts(server, token, room).await;
+        if texts.len() >= count || Instant::now() > deadline {
+            return texts;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn a_bot_elsewhere_answers_in_the_room() {
+    let shared = Shared::make("bot", "").with_queue();
+    let (one, two) = (shared.server(), shared.server());
+    let ann = one.token_of_new("ann").await;
+    let room = one.create_room(&ann, "money").await;
+    // Taken although nobody is there to do it.
+    command(&one, &ann, &room, "/stock=aapl.us").await;
+    let _bot = Bot::start(&shared);
+    assert_eq!(answers(&two, &ann, &room, 1).await, ["AAPL.US quote is $93.42 per share"]);
+    command(&two, &ann, &room, "/stock=nope.us").await;
+    let no_quote = "No quote for NOPE.US: no price is known for this code";
+    assert_eq!(answers(&one, &ann, &room, 2).await, ["AAPL.US quote is $93.42 per share", no_quote]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn a_command_has_one_answer_whatever_is_killed() {
+    const COMMANDS: usize = 40;
+    let shared = Shared::make("kills", "").with_queue();
+    let servers = [shared.server(), shared.server()];
+    let ann = servers[0].token_of_new("ann").await;
+    let room = servers[0].create_room(&ann, "money").await;
+    let mut bots = [Bot::start(&shared), Bot::start(&shared)];
+    let mut broker = None;
+    for number in 0..COMMANDS {
+        command(&servers[number % 2], &ann, &room, &format!("/stock=x{number:02}.us")).await;
+        if number % 4 == 3 {
+            bots[number / 4 % 2] = Bot::start(&shared); // which kills the one before it
+        }
+        if number == COMMANDS / 2 {
+            broker = Some(RealBroker::kill());
+        }
+        drop(broker.take()); // and the next command waits for it
+    }
+    let answers = answers(&servers[0], &ann, &room, COMMANDS).await;
+    sleep(Duration::from_secs(3)).await; // for a second answer, if there were one
+    assert_eq!(texts(&servers[1], &ann, &room).await, answers);
+    for number in 0..COMMANDS {
+        let code = format!("No quote for X{number:02}.US");
+        let of_it = answers.iter().filter(|text| text.starts_with(&code)).count();
+        assert!(of_it <= 1, "{code} came {of_it} times");
+    }
+    let late = answers.iter().filter(|text| *text == "/stock gave no answer in time").count();
+    assert_eq!(answers.len(), COMMANDS, "one answer each, {late} of them that there is none: {answers:?}");
+    assert!(late < COMMANDS / 2, "{late} of {COMMANDS} were not done");
+}

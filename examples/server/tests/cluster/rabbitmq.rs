@@ -1,0 +1,180 @@
+//! Servers joined by RabbitMQ.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{
+    server::{Server, file},
+    socket::Socket,
+    variable,
+};
+
+/// Is a database, a broker and accounts that servers share.
+pub(crate) struct Shared {
+    _folder: TempDir,
+    flags: Vec<String>,
+}
+
+impl Shared {
+    /// Makes a place of its own on the database and the broker; `parameters` are the broker's.
+    pub(crate) fn make(name: &str, parameters: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own = format!("{name}{}", std::process::id());
+        let secret = file(&folder, "secret", "what the servers of this test share");
+        let accounts = format!("sqlite:{}", folder.path().join("accounts.db").display());
+        let store = format!("{}?schema={own}", variable("CHAT_TEST_POSTGRES"));
+        let broker = format!("{}?namespace={own}{parameters}", variable("CHAT_TEST_AMQP"));
+        let secret = secret.display().to_string();
+        let flags = [
+            "--store",
+            &store,
+            "--accounts",
+            &accounts,
+            "--broker",
+            &broker,
+            "--secret-file",
+            &secret,
+            "--load-profile",
+        ];
+        Self { flags: flags.map(str::to_owned).into(), _folder: folder }
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        Server::start(&self.flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Lets servers hand commands to bots elsewhere, over the broker's queues.
+    pub(crate) fn with_queue(mut self) -> Self {
+        let queue = self.broker().to_owned();
+        self.flags.extend(["--queue".to_owned(), queue]);
+        self
+    }
+
+    pub(crate) fn broker(&self) -> &str {
+        let flag = self.flags.iter().position(|flag| flag == "--broker").unwrap();
+        &self.flags[flag + 1]
+    }
+}
+
+/// Is somebody in a room, over one of the servers.
+pub(crate) struct Guest {
+    socket: Socket,
+    room: String,
+}
+
+impl Guest {
+    async fn join(server: &Server, user: &str, room: &str) -> Self {
+        let token = server.token_of_new(user).await;
+        server.join(&token, room).await;
+        let mut socket = Socket::open(server, &token).await;
+        socket.hear_followed(room).await;
+        Self { socket, room: room.to_owned() }
+    }
+
+    async fn says(&mut self, text: &str) {
+        self.socket.post(&self.room, text).await;
+        self.hears(text).await; // one's own message, too
+    }
+
+    async fn hears(&mut self, text: &str) {
+        assert_eq!(self.socket.hear_text().await["body"]["text"], text);
+    }
+}
+
+/// Lets two people take turns, each hearing the other.
+async fn talk(ann: &mut Guest, bob: &mut Guest, turns: u32, about: &str) {
+    for turn in 0..turns {
+        let (question, answer) = (format!("{about} {turn}?"), format!("{about} {turn}!"));
+        ann.says(&question).await;
+        bob.hears(&question).await;
+        bob.says(&answer).await;
+        ann.hears(&answer).await;
+    }
+}
+
+/// Returns how often a server has read a log because hints had not told it enough.
+async fn repairs(server: &Server) -> u64 {
+    let metrics = server.operator("/metrics").await.text;
+    let counted = metrics.lines().find_map(|line| line.strip_prefix("chat_repairs_total "));
+    counted.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn people_on_two_servers_talk_as_if_on_one() {
+    talk_over_two("talk", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn people_on_two_servers_talk_over_a_partitioned_broker() {
+    talk_over_two("part", "&partitioned=1").await;
+}
+
+async fn talk_over_two(name: &str, parameters: &str) {
+    let shared = Shared::make(name, parameters);
+    let (one, two) = (shared.server(), shared.server());
+    let host = one.token_of_new("host").await;
+    let room = one.create_room(&host, "tea").await;
+    let (mut ann, mut bob) = (Guest::join(&one, "ann", &room).await, Guest::join(&two, "bob", &room).await);
+    talk(&mut ann, &mut bob, 3, "weather").await;
+    let before = (repairs(&one).await, repairs(&two).await);
+    talk(&mut ann, &mut bob, 20, "news").await;
+    // Everything came with hints: nobody had to look into the database for it.
+    assert_eq!((repairs(&one).await, repairs(&two).await), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
+async fn a_broker_that_is_killed_interrupts_nobody() {
+    let shared = Shared::make("kill", "");
+    let (one, two) = (shared.server(), shared.server());
+    let host = one.token_of_new("host").await;
+    let room = one.create_room(&host, "tea").await;
+    let (mut ann, mut bob) = (Guest::join(&one, "ann", &room).await, Guest::join(&two, "bob", &room).await);
+    talk(&mut ann, &mut bob, 3, "before").await;
+    let broker = RealBroker::kill();
+    talk(&mut ann, &mut bob, 3, "without").await;
+    // A server can start, and be killed, while there is none.
+    let three = shared.server();
+    let mut eve = Guest::join(&three, "eve", &room).await;
+    ann.says("welcome").await;
+    bob.hears("welcome").await;
+    eve.hears("welcome").await;
+    drop(three);
+    drop(broker);
+    talk(&mut ann, &mut bob, 3, "after").await;
+    hints_flow_again(&mut ann, &mut bob, [&one, &two]).await;
+}
+
+/// Waits until messages come with hints again, and nothing else.
+async fn hints_flow_again(ann: &mut Guest, bob: &mut Guest, servers: [&Server; 2]) {
+    for round in 0..100 {
+        let before = (repairs(servers[0]).await, repairs(servers[1]).await);
+        talk(ann, bob, 5, &format!("round {round}")).await;
+        if (repairs(servers[0]).await, repairs(servers[1]).await) == before {
+            return;
+        }
+    }
+    panic!("the servers still read the log for each message");
+}
+
+/// Is the real broker, killed; dropping this starts it again.
+pub(crate) struct RealBroker;
+
+impl RealBroker {
+    pub(crate) fn kill() -> Self {
+        let pid = std::fs::read_to_string(variable("CHAT_TEST_AMQP_PID")).unwrap();
+        assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        Self
+    }
+}
+
+impl Drop for RealBroker {
+    fn drop(&mut self) {
+        let services = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
+        let started = Command::new(services).args(["start", "rabbitmq"]).status();
+        assert!(started.is_ok_and(|status| status.success()), "RabbitMQ does not start again");
+    }
+}
