@@ -6,8 +6,9 @@ use chat_core::{StoreError, StoreErrorKind};
 use tokio::time::timeout;
 
 use crate::{
-    connection::{Arg, Connection, Db, Fetch},
+    connection::{Arg, Db, Fetch},
     prefix::Prefix,
+    steps::Steps,
     work::{Answer, Work},
 };
 
@@ -16,7 +17,7 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// Lends connections to read, and writes.
 pub(crate) trait Backend: Send + Sync + 'static {
-    type Connection: Connection;
+    type Connection: Steps;
     type Reader: DerefMut<Target = Self::Connection> + Send;
 
     fn prefix(&self) -> &Prefix;

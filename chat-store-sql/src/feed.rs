@@ -14,10 +14,10 @@ use chat_core::{
 
 use crate::{
     SqlStore,
-    append::lock,
     backend::{Backend, Opened},
     connection::{Connection, Db, args},
     row::{BehindRow, array, bytes, hex},
+    steps::lock,
     work::Work,
 };
 

@@ -54,6 +54,8 @@ mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod people;
+#[cfg(test)]
+mod plans;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod pool;
 #[cfg(feature = "postgres")]
@@ -70,6 +72,7 @@ mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statements;
+mod steps;
 #[cfg(feature = "postgres")]
 mod url;
 mod work;

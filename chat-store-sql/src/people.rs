@@ -5,12 +5,12 @@ use chat_core::{Body, PeopleStore, RoomId, Seq, StoreError, UserId, model::Perso
 
 use crate::{
     SqlStore,
-    append::lock,
     backend::{Backend, Opened},
     connection::{Connection, Db, args},
     error::unreadable,
     project::{BLANK, LEAVE},
     row::{MemberRow, bytes, text},
+    steps::lock,
     work::Work,
 };
 

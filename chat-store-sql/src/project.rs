@@ -1,6 +1,6 @@
 //! What entries do to rooms, members and earlier messages, inside the transaction that stores them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
     Body, Entry, EntryId, Member, RoomId, Seq, StoreError, StoreErrorKind, Timestamp, UserId,
@@ -8,10 +8,10 @@ use chat_core::{
 };
 
 use crate::{
-    append::lock,
     connection::{Arg, Connection, Db, args},
     feed,
     row::{EntryRow, HeadRow, Shown, array, display_name, hex, json, text, word},
+    steps::{Advance, Numbers, Steps, lock},
 };
 
 pub(crate) const LEAVE: &str = r#"
@@ -28,10 +28,9 @@ const SET: &str = "UPDATE {p}rooms SET record = ?2 WHERE id = ?1";
 
 const MESSAGE: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, u.id AS name, e.body, e.shown, e.at, e.sent_at
-    FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.seq = ?2 AND e.message = 1
+    FROM {p}entries AS e
     CROSS JOIN {p}users AS u ON u.num = e.author
-    WHERE r.id = ?1"#;
+    WHERE e.room = (SELECT num FROM {p}rooms WHERE id = ?1) AND e.seq = ?2 AND e.message = 1"#;
 
 pub(crate) const FOLD: &str = "
     UPDATE {p}entries SET shown = ?3 WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND seq = ?2";
@@ -44,7 +43,12 @@ const BLANK_EDITS: &str = "
     WHERE room = (SELECT num FROM {p}rooms WHERE id = ?1) AND edits = ?2";
 
 /// Makes sure that the people and rooms exist which the entries are about.
-pub(crate) async fn prepare<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
+/// Whoever is known under the same name already is passed over.
+pub(crate) async fn prepare<C: Connection>(
+    db: &mut Db<'_, C>,
+    entries: &[Entry],
+    names: &HashMap<&UserId, String>,
+) -> Result<(), StoreError> {
     let mut people: BTreeMap<UserId, Option<&str>> = BTreeMap::new();
     let mut creations = BTreeMap::new();
     for entry in entries {
@@ -65,12 +69,20 @@ pub(crate) async fn prepare<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]
     for (entry, record) in creations.values() {
         create(db, entry.room, entry.id, entry.at, record).await?;
     }
-    see(db, &people).await
+    people.retain(|user, seen| match (names.get(user), seen) {
+        (Some(known), Some(seen)) => *known != display_name(seen),
+        (known, _) => known.is_none(),
+    });
+    if people.is_empty() { Ok(()) } else { see(db, &people).await }
 }
 
 /// Moves the rooms to their new heads and does what the entries say.
-pub(crate) async fn apply<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
-    advance(db, entries).await?;
+pub(crate) async fn apply<C: Steps>(
+    db: &mut Db<'_, C>,
+    entries: &[Entry],
+    numbers: &Numbers,
+) -> Result<(), StoreError> {
+    C::advance(db, &last(entries), numbers).await?;
     for entry in entries {
         let mut joined = Vec::new();
         for change in changes(entry) {
@@ -87,7 +99,7 @@ pub(crate) async fn apply<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) 
 }
 
 /// Applies entries of logs that are kept elsewhere; what is applied already is passed over.
-pub(crate) async fn project<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
+pub(crate) async fn project<C: Steps>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
     lock(db, entries.iter().map(|entry| entry.room).collect()).await?;
     let rooms = array(entries.iter().map(|entry| hex(entry.room.as_bytes())))?;
     let rows: Vec<HeadRow> = db.fetch("look up what is projected", C::STATEMENTS.heads, args![rooms]).await?;
@@ -106,8 +118,11 @@ pub(crate) async fn project<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]
             fresh.push(entry.clone());
         }
     }
-    prepare(db, &fresh).await?;
-    apply(db, &fresh).await
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    prepare(db, &fresh, &HashMap::new()).await?;
+    apply(db, &fresh, &Numbers::default()).await
 }
 
 pub(crate) async fn mark<C: Connection>(
@@ -143,22 +158,17 @@ pub(crate) async fn create<C: Connection>(
     feed::created(db, room).await
 }
 
-/// Moves each room to the last of its entries.
-async fn advance<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
+/// Returns the last entry of each room.
+fn last(entries: &[Entry]) -> BTreeMap<RoomId, Advance<'_>> {
     let mut rooms = BTreeMap::new();
     for entry in entries {
-        let (last, guard, active) = rooms.entry(entry.room).or_insert((entry, Seq::ZERO, entry.at));
-        (*last, *active) = (entry, entry.at.max(*active));
+        let to = rooms.entry(entry.room).or_insert(Advance { last: entry, guard: Seq::ZERO, active: entry.at });
+        (to.last, to.active) = (entry, entry.at.max(to.active));
         if entry.body.restricts() {
-            *guard = entry.seq;
+            to.guard = entry.seq;
         }
     }
-    let rows = rooms
-        .into_iter()
-        .map(|(room, (last, guard, active))| (hex(room.as_bytes()), last.seq, hex(last.id.as_bytes()), guard, active));
-    let rows = array(rows)?;
-    db.execute("move heads", C::STATEMENTS.advance, args![rows]).await?;
-    Ok(())
+    rooms
 }
 
 /// Is one entry while it is applied.

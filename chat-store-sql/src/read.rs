@@ -16,19 +16,22 @@ use crate::{
 /// How many entries are forgotten in one transaction, so that trimming a long log does not keep writers waiting.
 const TRIM_STEP: usize = 2_000;
 
+// The room stands in a subquery, not in a join: PostgreSQL does not see that a room is one row, so it would read all of
+// the room's entries and sort them for every page.
 const READ: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
-    FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.seq >= greatest(?2 + 1, r.first)
+    FROM {p}entries AS e
     CROSS JOIN {p}users AS u ON u.num = e.author
-    WHERE r.id = ?1 ORDER BY e.seq LIMIT ?3"#;
+    WHERE e.room = (SELECT num FROM {p}rooms WHERE id = ?1)
+      AND e.seq >= greatest(?2 + 1, (SELECT first FROM {p}rooms WHERE id = ?1))
+    ORDER BY e.seq LIMIT ?3"#;
 
 const NEWEST: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
-    FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e{by_messages} ON e.room = r.num AND e.message = 1 AND e.seq < ?2
+    FROM {p}entries AS e{by_messages}
     CROSS JOIN {p}users AS u ON u.num = e.author
-    WHERE r.id = ?1 ORDER BY e.seq DESC LIMIT ?3"#;
+    WHERE e.room = (SELECT num FROM {p}rooms WHERE id = ?1) AND e.message = 1 AND e.seq < ?2
+    ORDER BY e.seq DESC LIMIT ?3"#;
 
 const EDITS: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
@@ -39,10 +42,10 @@ const EDITS: &str = r#"
 
 const FOLLOWING: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at
-    FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e{by_messages} ON e.room = r.num AND e.message = 1 AND e.seq > ?4 AND e.seq < ?2
+    FROM {p}entries AS e{by_messages}
     CROSS JOIN {p}users AS u ON u.num = e.author
-    WHERE r.id = ?1 ORDER BY e.seq LIMIT ?3"#;
+    WHERE e.room = (SELECT num FROM {p}rooms WHERE id = ?1) AND e.message = 1 AND e.seq > ?4 AND e.seq < ?2
+    ORDER BY e.seq LIMIT ?3"#;
 
 #[async_trait]
 impl<B: Backend> LogStore for Opened<B> {

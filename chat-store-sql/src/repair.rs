@@ -8,13 +8,13 @@ use chat_core::{
 
 use crate::{
     SqlStore,
-    append::lock,
     backend::{Backend, Opened},
     connection::{Arg, Connection, Db, args},
     people::DROP_MEMBERS,
     project::{FOLD, create, see},
     restore::join,
     row::{Shown, text},
+    steps::lock,
     work::Work,
 };
 

@@ -10,11 +10,11 @@ use chat_core::{
 
 use crate::{
     SqlStore,
-    append::{insert, lock},
     backend::{Backend, Opened},
     connection::{Connection, Db, args},
     project::{FOLD, create, see},
     row::{HeadRow, KeptRow, MarkRow, Shown, StateRow, array, bytes, hex, json, text},
+    steps::{Numbers, Steps, lock},
     work::Work,
 };
 
@@ -24,10 +24,9 @@ const STATE: &str = "SELECT record, head, guard, first, trimmed_ms, active FROM 
 
 const KEPT: &str = r#"
     SELECT e.seq, e.id, e."key", u.id AS author, coalesce(u.name, u.id) AS name, e.body, e.shown, e.at, e.sent_at, e.hash
-    FROM {p}rooms AS r
-    CROSS JOIN {p}entries AS e ON e.room = r.num AND e.seq > ?2
+    FROM {p}entries AS e
     CROSS JOIN {p}users AS u ON u.num = e.author
-    WHERE r.id = ?1 ORDER BY e.seq LIMIT ?3"#;
+    WHERE e.room = (SELECT num FROM {p}rooms WHERE id = ?1) AND e.seq > ?2 ORDER BY e.seq LIMIT ?3"#;
 
 const MARKS: &str = r#"
     SELECT u.id AS user_id, k."read"
@@ -80,7 +79,7 @@ impl<B: Backend> Restore for Opened<B> {
 }
 
 /// Puts a part of a log where it stood in another store.
-pub(crate) async fn restore<C: Connection>(db: &mut Db<'_, C>, part: &Part) -> Result<(), StoreError> {
+pub(crate) async fn restore<C: Steps>(db: &mut Db<'_, C>, part: &Part) -> Result<(), StoreError> {
     let room = part.state.room.id;
     lock(db, [room].into()).await?;
     let asked = array([hex(room.as_bytes())])?;
@@ -94,7 +93,8 @@ pub(crate) async fn restore<C: Connection>(db: &mut Db<'_, C>, part: &Part) -> R
         create(db, room, creation.entry.id, creation.entry.at, &part.state.room).await?;
     }
     if !fresh.is_empty() {
-        insert(db, fresh.iter().map(|kept| (&kept.entry, kept.hash))).await?;
+        let rows: Vec<_> = fresh.iter().map(|kept| (&kept.entry, kept.hash)).collect();
+        C::insert(db, &rows, &Numbers::default()).await?;
         show(db, fresh).await?;
     }
     join(db, room, &part.members).await?;

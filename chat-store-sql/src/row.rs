@@ -121,8 +121,8 @@ impl RoomRow {
 }
 
 /// Is how a draft's room stands, and what is stored under the draft's key: its index, head, guard, highest time trimmed,
-/// and the position, id and hash of the entry.
-pub(crate) type KnownRow = (i64, i64, i64, Option<i64>, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
+/// the author's name, and the position, id and hash of the entry.
+pub(crate) type KnownRow = (i64, i64, i64, Option<i64>, Option<String>, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// Is where a room stands: its index, head, the id there, guard, first position.
 pub(crate) type HeadRow = (i64, i64, Vec<u8>, i64, i64);

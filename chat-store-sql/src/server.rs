@@ -12,6 +12,7 @@ use crate::{
     error::during,
     pool::{Lent, Pool},
     prefix::Prefix,
+    steps::Steps,
     work::{Answer, Work},
 };
 
@@ -23,7 +24,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// Is a dialect that is spoken with a server.
 pub(crate) trait Server: Send + Sync + 'static {
-    type Connection: Connection + sqlx::Connection;
+    type Connection: Steps + sqlx::Connection;
     /// Begins a transaction in which each statement sees what was committed before it.
     const BEGIN: &'static str;
 

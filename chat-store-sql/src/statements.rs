@@ -9,17 +9,10 @@
 pub(crate) struct Statements {
     /// Locks rooms, in the order of their ids: `"room"`. `None` where only one connection writes.
     pub(crate) lock: Option<&'static str>,
-    /// For each draft whose room exists, its index and how the room stands, and what is stored under its key:
-    /// `["room", "author", "key"]`.
-    pub(crate) look: &'static str,
-    /// Inserts entries: `["room", seq, "id", "key", "author", "hash", message, edits, "body", at, sent_at]`.
-    pub(crate) insert: &'static str,
     /// Learns users and display names: `["user", name]`; a name that is null leaves the one that is known.
     pub(crate) see: &'static str,
     /// Creates a room without entries: ?1 id, ?2 id of its entry, ?3 active, ?4 record, ?5 visibility.
     pub(crate) create: &'static str,
-    /// Moves rooms to their new heads: `["room", head, "head_id", guard, active]`.
-    pub(crate) advance: &'static str,
     /// Adds members who are not members yet to room ?2 since position ?3: `["user", "role"]`.
     pub(crate) join: &'static str,
     /// Raises the read mark in room ?1 of user ?2 to ?3.
@@ -36,8 +29,8 @@ pub(crate) struct Statements {
 impl Statements {
     #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<&'static str> {
-        let Self { lock, look, insert, see, create, advance, join, mark, heads, places, gate } = *self;
-        let all = [look, insert, see, create, advance, join, mark, heads, places];
+        let Self { lock, see, create, join, mark, heads, places, gate } = *self;
+        let all = [see, create, join, mark, heads, places];
         all.into_iter().chain(lock).chain(gate.into_iter().flatten()).collect()
     }
 }

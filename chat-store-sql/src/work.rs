@@ -7,12 +7,13 @@ use chat_core::{
 
 use crate::{
     append::{append, trim},
-    connection::{Connection, Db},
+    connection::Db,
     feed,
     people::{forget, forget_in},
     project::{mark, project},
     repair,
     restore::restore,
+    steps::Steps,
 };
 
 /// Is what a store is asked to write.
@@ -41,10 +42,7 @@ impl Work {
     }
 
     /// Does several works, all appends together.
-    pub(crate) async fn carry_out<C: Connection>(
-        works: &[Self],
-        db: &mut Db<'_, C>,
-    ) -> Result<Vec<Answer>, StoreError> {
+    pub(crate) async fn carry_out<C: Steps>(works: &[Self], db: &mut Db<'_, C>) -> Result<Vec<Answer>, StoreError> {
         let batches: Vec<_> = works.iter().filter_map(Self::batch).collect();
         let mut appended = append(db, &batches).await?.into_iter();
         let mut answers = Vec::with_capacity(works.len());

@@ -13,7 +13,7 @@ mod room;
 
 use chat_core::StoreErrorKind;
 use chat_store_sql::{SqlConfig, SqlStore};
-use common::Place;
+use common::{Place, until};
 
 async fn refused(config: SqlConfig, words: &str) {
     let error = SqlStore::connect(config.clone()).await.unwrap_err();
@@ -28,6 +28,28 @@ async fn postgresql_that_answers_before_it_writes_is_refused() {
     let place = Place::postgres().await;
     let url = place.url_with("options=-c%20synchronous_commit%3Doff");
     refused(SqlConfig::new(url), "synchronous_commit = off (wanted: on)").await;
+    drop(place.open().await);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn postgresql_that_writes_half_pages_or_nothing_is_refused() {
+    let place = Place::postgres().await;
+    let mut other = place.other().await;
+    for setting in ["fsync", "full_page_writes"] {
+        let is =
+            |value: &str| format!("SELECT count(*) FROM pg_settings WHERE name = '{setting}' AND setting = '{value}'");
+        other.run(&format!("ALTER SYSTEM SET {setting} = off")).await;
+        other.run("SELECT pg_reload_conf()").await;
+        until(&mut other, &is("off"), 1).await;
+        let tried = tokio::spawn(SqlStore::connect(place.config())).await;
+        other.run(&format!("ALTER SYSTEM RESET {setting}")).await;
+        other.run("SELECT pg_reload_conf()").await;
+        until(&mut other, &is("on"), 1).await;
+        let error = tried.unwrap().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+        assert!(error.to_string().contains(&format!("{setting} = off (wanted: on)")), "{error}");
+    }
     drop(place.open().await);
 }
 

@@ -1,7 +1,10 @@
 //! MySQL and MariaDB.
 
 mod open;
+#[cfg(test)]
+mod plans;
 mod sql;
+mod steps;
 
 use chat_core::StoreError;
 use sqlx::{MySqlConnection, mysql::MySqlConnectOptions};

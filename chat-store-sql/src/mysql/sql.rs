@@ -16,25 +16,6 @@ const STATEMENTS: Statements = Statements {
         STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
         FOR UPDATE",
     ),
-    look: r#"
-        SELECT CAST(v.n AS SIGNED) - 1, r.head, r.guard, r.trimmed_ms, e.seq, e.id, e.hash
-        FROM JSON_TABLE(?1, '$[*]' COLUMNS (
-            n FOR ORDINALITY, room CHAR(32) PATH '$[0]', author VARCHAR(128) PATH '$[1]', "key" CHAR(32) PATH '$[2]'
-        )) AS v
-        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
-        LEFT JOIN {p}users AS u ON u.id = CAST(v.author AS BINARY)
-        LEFT JOIN {p}entries AS e ON e.room = r.num AND e.author = u.num AND e."key" = UNHEX(v."key")"#,
-    insert: r#"
-        INSERT INTO {p}entries (room, seq, id, "key", author, hash, message, edits, body, at, sent_at)
-        SELECT r.num, v.seq, UNHEX(v.id), UNHEX(v."key"), u.num, UNHEX(v.hash), v.message = 'true', v.edits, v.body, v.at,
-               v.sent_at
-        FROM JSON_TABLE(?1, '$[*]' COLUMNS (
-            room CHAR(32) PATH '$[0]', seq BIGINT PATH '$[1]', id CHAR(32) PATH '$[2]', "key" CHAR(32) PATH '$[3]',
-            author VARCHAR(128) PATH '$[4]', hash CHAR(32) PATH '$[5]', message VARCHAR(5) PATH '$[6]',
-            edits BIGINT PATH '$[7]', body LONGTEXT PATH '$[8]', at BIGINT PATH '$[9]', sent_at BIGINT PATH '$[10]'
-        )) AS v
-        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
-        STRAIGHT_JOIN {p}users AS u ON u.id = CAST(v.author AS BINARY)"#,
     // Who is known under this name already is left alone: an upsert would lock and write their row.
     see: "
         INSERT INTO {p}users (id, name)
@@ -46,15 +27,6 @@ const STATEMENTS: Statements = Statements {
     create: "
         INSERT INTO {p}rooms (id, head, head_id, guard, first, active, record, visibility)
         VALUES (?1, 0, ?2, 0, 1, ?3, ?4, ?5)",
-    advance: "
-        UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (
-            room CHAR(32) PATH '$[0]', head BIGINT PATH '$[1]', head_id CHAR(32) PATH '$[2]', guard BIGINT PATH '$[3]',
-            active BIGINT PATH '$[4]'
-        )) AS v
-        STRAIGHT_JOIN {p}rooms AS r ON r.id = UNHEX(v.room)
-        LEFT JOIN {p}places AS l ON l.room = r.num AND l.behind = 0
-        SET r.head = v.head, r.head_id = UNHEX(v.head_id), r.guard = greatest(r.guard, v.guard),
-            r.active = greatest(r.active, v.active), l.behind = 1",
     join: r#"
         INSERT INTO {p}members (room, "user", role, since)
         SELECT r.num, u.num, v.role, ?3
@@ -85,9 +57,13 @@ const STATEMENTS: Statements = Statements {
 
 connection!(MySqlConnection, MySqlRow, STATEMENTS, in_order);
 
-/// Gives each `?1`, `?2`… its argument: parameters have no numbers here.
+/// Gives each `?1`, `?2`… its argument: parameters have no numbers here. A statement without numbers has its arguments in
+/// order.
 #[allow(clippy::needless_pass_by_value)] // the shape that `connection!` needs
-fn in_order(sql: String, args: Vec<Arg>) -> (String, Vec<Arg>) {
+pub(super) fn in_order(sql: String, args: Vec<Arg>) -> (String, Vec<Arg>) {
+    if !sql.contains("?1") {
+        return (sql, args);
+    }
     let mut parts = sql.split('?');
     let mut text = parts.next().unwrap_or_default().to_owned();
     let mut ordered = Vec::with_capacity(args.len());

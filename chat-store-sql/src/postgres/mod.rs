@@ -2,6 +2,8 @@
 
 mod append;
 mod open;
+#[cfg(test)]
+mod plans;
 mod sql;
 
 use chat_core::StoreError;

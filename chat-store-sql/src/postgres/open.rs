@@ -38,7 +38,9 @@ pub(super) fn session(config: &SqlConfig, schema: Option<&str>) -> String {
         -- All that is done here is done by index. A plan that was made while the tables were small must not be a walk
         -- through them, since it is kept; nor is such a statement worth compiling.
         SET plan_cache_mode TO force_generic_plan;
-        SET enable_seqscan TO off; SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET jit TO off"
+        SET enable_seqscan TO off; SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET jit TO off;
+        -- Nor is a page to be made by reading all of a room and sorting it, which looks cheap as long as rooms are small.
+        SET enable_bitmapscan TO off; SET enable_sort TO off; SET enable_incremental_sort TO off"
     )
 }
 

@@ -20,6 +20,13 @@ use crate::{
     prefix::Prefix,
 };
 
+/// How much of the file the writer keeps in memory: 16 MiB (as SQLite writes it, in KiB below zero). Batches of 500 messages in
+/// 1,000 rooms cost 8 % more CPU than with 64 MiB; with 8 MiB, 40 % more.
+const WRITER_CACHE: &str = "-16384";
+
+/// How much of it each reader keeps: 4 MiB. A page of history costs the same with 64 MiB: the system has the file in memory, too.
+const READER_CACHE: &str = "-4096";
+
 /// Numbers the databases in memory, each of which needs a name of its own.
 static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 
@@ -38,7 +45,7 @@ pub(super) fn options(config: &SqlConfig) -> Result<SqliteConnectOptions, StoreE
             .synchronous(SqliteSynchronous::Full)
             // A batch touches pages of many rooms: they fit into the cache, and are copied into the file when there are
             // enough of them that most were changed more than once.
-            .pragma("cache_size", "-65536")
+            .pragma("cache_size", WRITER_CACHE)
             .pragma("wal_autocheckpoint", "8000"),
     };
     Ok(options.create_if_missing(true).busy_timeout(config.busy_timeout).disable_statement_logging())
@@ -60,7 +67,7 @@ pub(super) async fn connect(options: &SqliteConnectOptions, within: Duration) ->
 }
 
 pub(super) async fn readers(options: &SqliteConnectOptions, count: u32) -> Result<SqlitePool, StoreError> {
-    let options = options.clone().pragma("query_only", "true");
+    let options = options.clone().pragma("query_only", "true").pragma("cache_size", READER_CACHE);
     let pool = SqlitePoolOptions::new()
         .min_connections(1) // a database in memory lives as long as a connection
         .max_connections(count)

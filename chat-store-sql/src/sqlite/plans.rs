@@ -1,14 +1,11 @@
-//! How SQLite carries the statements out: by index, whatever the tables grow to.
+//! How SQLite carries the statements out.
 
 #![allow(clippy::unwrap_used)]
 
 use sqlx::SqliteConnection;
 
 use super::open;
-use crate::{
-    Dialect, SqlConfig, append, connection::Connection, feed, listing, people, prefix::Prefix, project, read, repair,
-    restore,
-};
+use crate::{Dialect, SqlConfig, connection::Connection, plans, prefix::Prefix};
 
 #[tokio::test]
 async fn no_statement_walks_through_a_table() {
@@ -16,20 +13,8 @@ async fn no_statement_walks_through_a_table() {
     let options = open::options(&config).unwrap();
     let mut connection = open::connect(&options, config.busy_timeout).await.unwrap();
     open::prepare(&mut connection, &prefix, &config).await.unwrap();
-    let own = SqliteConnection::STATEMENTS.all();
-    let statements = [
-        &own,
-        append::STATEMENTS,
-        project::STATEMENTS,
-        read::STATEMENTS,
-        listing::STATEMENTS,
-        people::STATEMENTS,
-        restore::STATEMENTS,
-        feed::STATEMENTS,
-        repair::STATEMENTS,
-    ]
-    .concat();
-    for statement in statements {
+    let own = [&SqliteConnection::STATEMENTS.all()[..], &plans::steps::<SqliteConnection>()].concat();
+    for statement in [own, plans::shared()].concat() {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", prefix.fill(statement)));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut connection).await.unwrap();
         for (.., step) in plan {

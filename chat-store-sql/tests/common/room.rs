@@ -8,6 +8,7 @@ use chat_core::{
     store::{Append, Outcome},
 };
 use chat_store_sql::SqlStore;
+use futures::{FutureExt, future::join_all};
 
 pub(crate) fn tea() -> RoomId {
     RoomId::named("tea")
@@ -51,4 +52,27 @@ pub(crate) async fn log(store: &SqlStore) -> Vec<String> {
     let log = store.read(tea(), Seq::ZERO, 10_000).await.unwrap();
     assert!(log.iter().zip(1..).all(|(entry, seq)| entry.seq.get() == seq), "the log has holes");
     log.iter().filter_map(|entry| entry.body.text().map(str::to_owned)).collect()
+}
+
+/// Leaves so many appends, each after some polls. Whether they are stored is not known then; asking again settles it, once.
+pub(crate) async fn leave_appends(store: &SqlStore, count: usize) {
+    let mut left = Vec::new();
+    for polls in 0..count {
+        let new = text(&polls.to_string());
+        let batch = share([new.clone()]);
+        let mut call = store.append(&batch);
+        for _ in 0..polls % 7 {
+            if (&mut call).now_or_never().is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        left.push(new);
+    }
+    let settled = join_all(left.iter().map(|new| append(store, [new.clone()]))).await.concat();
+    assert!(settled.iter().all(|outcome| matches!(outcome, Outcome::Stored(_) | Outcome::Duplicate(..))));
+    let mut stored = log(store).await;
+    stored.sort_by_key(|text| text.parse::<usize>().unwrap());
+    assert_eq!(stored, (0..count).map(|polls| polls.to_string()).collect::<Vec<_>>());
 }

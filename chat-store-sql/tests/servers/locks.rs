@@ -1,6 +1,6 @@
 //! What two nodes see of each other while one of them has the lock of a room.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_core::{Key, LogStore, RoomId, Seq, StoreErrorKind, model::NewEntry, store::Outcome};
 use chat_store_sql::SqlStore;
@@ -15,6 +15,7 @@ on_both!(
     a_key_stored_while_an_append_waits_is_a_duplicate,
     a_guard_moved_while_an_append_waits_is_stale,
     who_waits_too_long_is_told_so_and_stores_nothing,
+    who_waited_too_long_in_the_middle_holds_no_lock,
     a_tailing_reader_sees_no_hole_while_two_nodes_write,
     batches_that_cross_never_wait_in_a_circle,
 );
@@ -98,6 +99,28 @@ async fn who_waits_too_long_is_told_so_and_stores_nothing(place: Place) {
     other.run("ROLLBACK").await;
     assert_eq!(log(&store).await, Vec::<String>::new());
     assert_eq!(append(&store, [new]).await, [Outcome::Stored(seq(2))]);
+}
+
+/// A time-out ends the statement, in MySQL not the transaction; nor is it undone there, what was written before.
+async fn who_waited_too_long_in_the_middle_holds_no_lock(place: Place) {
+    let mut config = place.config();
+    config.busy_timeout = Duration::from_millis(300);
+    let store = SqlStore::connect(config).await.unwrap();
+    create(&store).await;
+    let (mut other, mut next) = (place.other().await, place.other().await);
+    other.run("BEGIN").await;
+    other.run("UPDATE chat_users SET name = 'Anna' WHERE id = 'ann'").await;
+    let mut renamed = text("the room is locked by now");
+    renamed.name = "Ann B.".into();
+    let error = store.append(&share([renamed.clone()])).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Contended);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while next.try_run("SELECT head FROM chat_rooms FOR UPDATE NOWAIT").await.is_err() {
+        assert!(Instant::now() < deadline, "the room stays locked");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    other.run("ROLLBACK").await;
+    assert_eq!(append(&store, [renamed]).await, [Outcome::Stored(seq(2))]);
 }
 
 /// Numbers from a sequence become visible out of order; ours are given under the room's lock.

@@ -89,6 +89,17 @@ async fn what_cannot_be_opened_says_what_and_why() {
     }
 }
 
+/// A file system on which no memory can be shared, such as a network's: there SQLite goes back to another journal.
+#[tokio::test]
+async fn a_place_without_write_ahead_log_is_refused() {
+    let file = File::new();
+    let config = SqlConfig::new(format!("{}?vfs=unix-dotfile", file.url()));
+    let (kind, text) = refused(config.clone()).await;
+    assert_eq!(kind, StoreErrorKind::Unsupported);
+    assert!(text.contains("journal_mode = delete (wanted: wal)"), "{text}");
+    create(&SqlStore::connect(config.accept_unsafe(true)).await.unwrap()).await;
+}
+
 #[tokio::test]
 async fn databases_in_memory_are_apart() {
     let (one, two) =

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chat_core::{LogStore, Seq, store::Outcome};
-use futures::{FutureExt, future::join_all};
+use futures::future::join_all;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{
     File,
-    room::{append, create, log, share, tea, text},
+    room::{append, create, leave_appends, log, share, tea, text},
 };
 
 #[tokio::test]
@@ -73,26 +73,7 @@ async fn a_caller_who_leaves_holds_nobody_up() {
     let file = File::new();
     let store = file.open().await;
     create(&store).await;
-    let mut left = Vec::new();
-    for polls in 0..200 {
-        let new = text(&polls.to_string());
-        let batch = share([new.clone()]);
-        let mut call = store.append(&batch);
-        for _ in 0..polls % 7 {
-            if (&mut call).now_or_never().is_some() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(call);
-        left.push(new);
-    }
-    // Whether each was stored is not known, but asking again settles it, once.
-    let settled = join_all(left.iter().map(|new| append(&store, [new.clone()]))).await.concat();
-    assert!(settled.iter().all(|outcome| matches!(outcome, Outcome::Stored(_) | Outcome::Duplicate(..))));
-    let mut stored = log(&store).await;
-    stored.sort_by_key(|text| text.parse::<u32>().unwrap());
-    assert_eq!(stored, (0..200).map(|polls| polls.to_string()).collect::<Vec<_>>());
+    leave_appends(&store, 200).await;
     // No transaction was left open: another connection may write at once.
     let mut host = SqliteConnection::connect(&file.url()).await.unwrap();
     sqlx::raw_sql("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; COMMIT").execute(&mut host).await.unwrap();

@@ -10,20 +10,25 @@ use std::{
 const MARKED: &[(&str, &str)] = &[
     // A measurement, which nobody gives any text.
     (
-        "chat-store-sql/examples/throughput.rs",
+        "chat-store-sql/examples/throughput/raw.rs",
         "let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.unwrap();",
     ),
     (
-        "chat-store-sql/examples/throughput.rs",
+        "chat-store-sql/examples/throughput/raw.rs",
         "on!(self, connection => drop(sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap()));",
     ),
     ("chat-store-sql/src/connection.rs", "let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));"),
     ("chat-store-sql/src/connection.rs", "let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));"),
     ("chat-store-sql/src/connection.rs", "sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(self).await?;"),
     (
+        "chat-store-sql/src/mysql/plans.rs",
+        "let mut query = sqlx::query(AssertSqlSafe(format!(\"EXPLAIN {}\", explain.0)));",
+    ),
+    (
         "chat-store-sql/src/postgres/append.rs",
         "let answers: Answers = sqlx::query_as(AssertSqlSafe(db.prefix.fill(CALL)))",
     ),
+    ("chat-store-sql/src/postgres/plans.rs", "let explain = AssertSqlSafe(format!(\"EXPLAIN EXECUTE asked{given}\"));"),
     (
         "chat-store-sql/src/sqlite/open.rs",
         "sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(during(what))",
