@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -52,8 +52,8 @@ impl Cluster {
 
     async fn node(&self, node: NodeId) -> Arc<BrokerPresence> {
         let mut nodes = self.nodes.lock().await;
-        if !nodes.contains_key(&node) {
-            nodes.insert(node, Arc::new(presence(&*self.broker).await));
+        if let Entry::Vacant(place) = nodes.entry(node) {
+            place.insert(Arc::new(presence(&*self.broker).await));
         }
         nodes[&node].clone()
     }
@@ -139,9 +139,10 @@ async fn agree_in_the_end(seed: u64) {
     let (teller, watcher) = (presence(&broker).await, presence(&broker).await);
     for round in 0..4 {
         let (here, deadline) = (round % 2 == 0, Instant::now() + PATIENCE);
-        match here {
-            true => teller.enter(node(1), &ann()).await.unwrap(),
-            false => teller.leave(node(1), &ann()).await.unwrap(),
+        if here {
+            teller.enter(node(1), &ann()).await.unwrap();
+        } else {
+            teller.leave(node(1), &ann()).await.unwrap();
         }
         while watcher.online(&ann()).await.unwrap() != [here] {
             assert!(Instant::now() < deadline, "seed {seed}, round {round}");

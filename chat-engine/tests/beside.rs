@@ -46,7 +46,9 @@ fn resolve(others: &str, features: &str) -> Result<String, String> {
 /// Counts the versions of a package in a tree.
 fn versions(tree: &str, package: &str) -> usize {
     let mut found: Vec<_> = tree.lines().filter_map(|line| line.strip_prefix(package)?.strip_prefix(" v")).collect();
-    found.iter_mut().for_each(|version| *version = version.split(' ').next().unwrap_or_default());
+    for version in &mut found {
+        *version = version.split(' ').next().unwrap_or_default();
+    }
     found.sort_unstable();
     found.dedup();
     found.len()

@@ -56,9 +56,10 @@ impl Database {
 
     async fn set_message(&self, message: &Entry) -> Result<(), StoreError> {
         let one = doc! { "room": binary(message.room.as_bytes()), "seq": message.seq.to_stored(), "message": true };
-        let update = match message.folded.clone() {
-            Some(folded) => doc! { "$set": { "shown": text(&Shown { body: message.body.clone(), folded })? } },
-            None => doc! { "$unset": { "shown": "" } },
+        let update = if let Some(folded) = message.folded.clone() {
+            doc! { "$set": { "shown": text(&Shown { body: message.body.clone(), folded })? } }
+        } else {
+            doc! { "$unset": { "shown": "" } }
         };
         ask("set a message", self.entries.update_one(one, update)).await.map(drop)
     }

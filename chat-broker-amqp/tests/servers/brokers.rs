@@ -250,7 +250,8 @@ async fn messages_that_nobody_can_read_are_passed_over() {
     let (_connection, channel) = channel().await;
     let (name, options) = (place.name("fanout"), BasicPublishOptions::default());
     // More of them than the broker sends ahead: each must be acknowledged, too.
-    for garbage in [&b""[..], b"\x01\xff", b"{}", &[b'x'; 100_000]].into_iter().cycle().take(200) {
+    let long = vec![b'x'; 100_000];
+    for garbage in [&b""[..], b"\x01\xff", b"{}", &long].into_iter().cycle().take(200) {
         let sent = channel.basic_publish(name.clone().into(), "".into(), options, garbage, BasicProperties::default());
         sent.await.unwrap().await.unwrap();
     }

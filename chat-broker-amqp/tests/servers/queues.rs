@@ -62,7 +62,7 @@ async fn done(jobs: &mut Jobs, body: &str) {
     delivery.settle(Settlement::Done).await.unwrap();
 }
 
-async fn over(proxy: &Proxy, place: &Place) -> AmqpQueue {
+fn over(proxy: &Proxy, place: &Place) -> AmqpQueue {
     AmqpQueue::new(place.config_at(&proxy.address().to_string(), ""))
 }
 
@@ -70,7 +70,7 @@ async fn over(proxy: &Proxy, place: &Place) -> AmqpQueue {
 #[ignore = "needs RabbitMQ: scripts/test"]
 async fn a_job_in_hand_comes_again_when_the_connection_is_lost() {
     let (place, proxy) = (Place::make(), Proxy::to(server()).await.unwrap());
-    let queue = over(&proxy, &place).await;
+    let queue = over(&proxy, &place);
     let mut jobs = consume(&queue).await;
     push(&queue, "job").await;
     let in_hand = next(&mut jobs).await;
@@ -148,7 +148,7 @@ async fn queues_deleted_under_our_hands_are_made_again() {
 #[ignore = "needs RabbitMQ: scripts/test"]
 async fn a_job_that_is_not_confirmed_is_refused_and_can_be_pushed_again() {
     let (place, proxy) = (Place::make(), Proxy::to(server()).await.unwrap());
-    let queue = over(&proxy, &place).await;
+    let queue = over(&proxy, &place);
     push(&queue, "before").await;
     proxy.answers(Way::Swallow);
     let begun = Instant::now();

@@ -353,7 +353,9 @@ mod tests {
         // The other hears it a second later, so that its lease ends later.
         let words = one.speak(now);
         let later = now + SECOND;
-        words.into_iter().for_each(|word| other.hear(word, later));
+        for word in words {
+            other.hear(word, later);
+        }
         let now = now + LEASE;
         assert_eq!(one.refresh(node(1), now), Lease::Lapsed);
         assert_eq!(one.online(&users(&["ann"]), now), [false]);

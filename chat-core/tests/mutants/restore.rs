@@ -71,7 +71,9 @@ impl Restore for Broken {
     async fn kept(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Kept>, StoreError> {
         let mut kept = self.memory.kept(room, after, limit).await?;
         if self.is(Defect::ForgetsHashes) {
-            kept.iter_mut().for_each(|kept| kept.hash = None);
+            for kept in &mut kept {
+                kept.hash = None;
+            }
         }
         Ok(kept)
     }

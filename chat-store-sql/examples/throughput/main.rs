@@ -15,7 +15,7 @@
 mod clock;
 mod raw;
 
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 
 use chat_core::{
     Body, Draft, EntryId, Key, LogStore, Page, RoomId, RoomSpec, Seq, Timestamp, UserId,
@@ -26,6 +26,7 @@ use chat_store_sql::{SqlConfig, SqlStore};
 use clock::{Processes, Took, race};
 use futures::future::join_all;
 use raw::Raw;
+use tokio::sync::Mutex;
 
 const ROOMS: usize = 1_000;
 const LANES: usize = 4;
@@ -68,14 +69,14 @@ async fn measure(url: &str, each: Duration) {
 
 /// Measures batches in several connections, as the engine's lanes send them.
 async fn at_once(url: &str, ours: &Ours, each: Duration, server: Option<&Processes>) -> [Took; 2] {
-    let lanes: Vec<_> = (0..LANES).map(|lane| RefCell::new(Rooms::of(lane))).collect();
-    let raws = join_all((0..LANES).map(|lane| async move { RefCell::new((Raw::connect(url).await, Rooms::of(lane))) }));
+    let lanes: Vec<_> = (0..LANES).map(|lane| Mutex::new(Rooms::of(lane))).collect();
+    let raws = join_all((0..LANES).map(|lane| async move { Mutex::new((Raw::connect(url).await, Rooms::of(lane))) }));
     let raws = raws.await;
     let one =
-        async || drop(join_all(lanes.iter().map(async |lane| ours.append(&mut lane.borrow_mut(), 100).await)).await);
+        async || drop(join_all(lanes.iter().map(async |lane| ours.append(&mut *lane.lock().await, 100).await)).await);
     let other = async || {
         join_all(raws.iter().map(async |lane| {
-            let (raw, rooms) = &mut *lane.borrow_mut();
+            let (raw, rooms) = &mut *lane.lock().await;
             raw.append(rooms, 100).await;
         }))
         .await;

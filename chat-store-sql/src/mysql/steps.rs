@@ -149,9 +149,9 @@ impl Steps for MySqlConnection {
             let (id, key) = (entry.id.as_bytes().to_vec().into(), entry.key.as_bytes().to_vec().into());
             let (message, body) = (i64::from(entry.body.is_message()).into(), entry.body.encode().into());
             let hash = hash.map_or(Arg::Text(None), |hash| hash.0.to_vec().into());
-            let args = [room.into(), entry.seq.into(), id, key, author.into(), hash, message, edits, body];
-            let [a, b, c, d, e, f, g, h, i] = args;
-            Ok([a, b, c, d, e, f, g, h, i, entry.at.0.into(), entry.sent_at.0.into()])
+            let (room, seq, author) = (room.into(), entry.seq.into(), author.into());
+            let (at, sent_at) = (entry.at.0.into(), entry.sent_at.0.into());
+            Ok([room, seq, id, key, author, hash, message, edits, body, at, sent_at])
         };
         let rows = entries.iter().map(row).collect::<Result<_, StoreError>>()?;
         INSERT.execute(db, "insert entries", rows).await
@@ -179,6 +179,12 @@ impl Steps for MySqlConnection {
     }
 }
 
+/// Is the room's id, number, head and guard, the time of the last key trimmed, and how many follow all logs.
+type LockedRow = (Vec<u8>, i64, i64, i64, Option<i64>, i64);
+
+/// Is room, author and key, then the position, id and hash of what is stored under them.
+type KnownRow = (i64, i64, Vec<u8>, i64, Vec<u8>, Option<Vec<u8>>);
+
 /// Locks rooms in the order of their ids, and learns how they stand.
 async fn lock(
     db: &mut Db<'_, MySqlConnection>,
@@ -186,7 +192,7 @@ async fn lock(
     rooms: BTreeSet<RoomId>,
 ) -> Result<(), StoreError> {
     let ids = rooms.into_iter().map(|room| [room.into()]).collect();
-    let rows: Vec<(Vec<u8>, i64, i64, i64, Option<i64>, i64)> = LOCK.fetch(db, "lock rooms", ids).await?;
+    let rows: Vec<LockedRow> = LOCK.fetch(db, "lock rooms", ids).await?;
     for (id, num, head, guard, trimmed_ms, feeds) in rows {
         let room = RoomId::from_bytes(bytes(&id)?);
         let (head, guard) = (Seq::from_stored(head), Seq::from_stored(guard));
@@ -216,8 +222,7 @@ async fn known<'a>(
     let mut keys: Vec<_> = drafts.keys().copied().collect();
     keys.sort_unstable();
     let keys = keys.into_iter().map(|(room, author, key)| [room.into(), author.into(), key.as_bytes().to_vec().into()]);
-    let rows: Vec<(i64, i64, Vec<u8>, i64, Vec<u8>, Option<Vec<u8>>)> =
-        KNOWN.fetch(db, "look up keys", keys.collect()).await?;
+    let rows: Vec<KnownRow> = KNOWN.fetch(db, "look up keys", keys.collect()).await?;
     for (room, author, key, seq, id, stored_hash) in rows {
         let key = Key::from_bytes(bytes(&key)?);
         let Some((room, author)) = drafts.get(&(room, author, key)) else { continue };

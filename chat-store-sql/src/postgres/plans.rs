@@ -21,7 +21,7 @@ fn of_the_procedure() -> (String, Vec<String>) {
     let begins = |text: &str| ["SELECT", "WITH", "INSERT"].iter().filter_map(|verb| text.find(verb)).min();
     let statements = statements.split(';').filter_map(|text| Some(text[begins(text)?..].to_owned()));
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.' || c == '$';
-    let typed = |statement: String| {
+    let numbered = |statement: String| {
         let mut out = String::new();
         for piece in statement.split_inclusive(|c| !word(c)) {
             let name = piece.trim_end_matches(|c| !word(c));
@@ -33,7 +33,7 @@ fn of_the_procedure() -> (String, Vec<String>) {
         out
     };
     let types: Vec<_> = parameters.iter().map(|(_, kind)| *kind).collect();
-    (format!("({})", types.join(", ")), statements.map(typed).collect())
+    (format!("({})", types.join(", ")), statements.map(numbered).collect())
 }
 
 /// Returns the plan of a statement, which is made without looking at what it is given.

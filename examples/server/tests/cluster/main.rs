@@ -8,7 +8,6 @@ mod bots;
 mod rabbitmq;
 mod redis;
 #[path = "../common/server.rs"]
-#[allow(dead_code)] // no folder of tests needs all of it
 mod server;
 #[path = "../common/socket.rs"]
 mod socket;
