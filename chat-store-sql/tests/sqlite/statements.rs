@@ -37,6 +37,17 @@ const MARKED: &[(&str, &str)] = &[
         "chat-store-sql/src/sqlite/plans.rs",
         "let explain = sqlx::AssertSqlSafe(format!(\"EXPLAIN QUERY PLAN {}\", prefix.fill(statement)));",
     ),
+    // The accounts of the example take texts of the source, and a schema of a-z, 0-9 and _.
+    (
+        "examples/server/src/accounts/store/postgres.rs",
+        "sqlx::raw_sql(sqlx::AssertSqlSafe(schema + SCHEMA)).execute(&pool).await?;",
+    ),
+    ("examples/server/src/accounts/store/tables.rs", "let mut query = sqlx::query(sqlx::AssertSqlSafe($spell(sql)));"),
+    (
+        "examples/server/src/accounts/store/tables.rs",
+        "let mut query = sqlx::query_as(sqlx::AssertSqlSafe($spell(sql)));",
+    ),
+    ("examples/server/src/accounts/tests.rs", "let create = sqlx::AssertSqlSafe(format!(\"CREATE DATABASE {name}\"));"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
