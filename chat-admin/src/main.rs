@@ -6,6 +6,7 @@
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
 mod copy;
+mod dead_letters;
 mod export_room;
 mod import;
 mod lines;
@@ -28,6 +29,7 @@ enum Asked {
     Copy(copy::Copy),
     Import(import::Import),
     ExportRoom(export_room::ExportRoom),
+    DeadLetters(dead_letters::DeadLetters),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ async fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Copy(command) => command.run().await,
         Asked::Import(command) => command.run().await,
         Asked::ExportRoom(command) => command.run().await,
+        Asked::DeadLetters(command) => command.run().await,
     }
 }
 
