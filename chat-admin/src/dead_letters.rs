@@ -8,7 +8,7 @@ use crate::{Failure, url::StoreUrl};
 /// Letters that are asked for at once: each page costs the queue a look at all of them.
 const PAGE: u16 = 500;
 
-/// Lists, shows, replays or purges the jobs of a queue that were given up
+/// Lists, inspects, replays or purges the jobs of a queue that were given up
 #[derive(Args, Debug)]
 pub(crate) struct DeadLetters {
     /// The queue's URL as --queue takes it, or @FILE with one in it
@@ -25,7 +25,7 @@ enum Task {
     /// Prints a line for each: its id, when it was given up (in ms), how often it was delivered, and why
     List,
     /// Prints the body of one
-    Show { id: String },
+    Inspect { id: String },
     /// Puts one back into its queue, as a new job that never expires
     Replay { id: String },
     /// Forgets all of them
@@ -39,7 +39,7 @@ impl DeadLetters {
         let gone = |id: &str| Failure::from(format!("there is no letter {id} in {name}"));
         match &self.task {
             Task::List => list(&*letters, &name).await?,
-            Task::Show { id } => {
+            Task::Inspect { id } => {
                 let job = letters.inspect(&name, &DeadId::new(&**id)).await?.ok_or_else(|| gone(id))?;
                 println!("{}", String::from_utf8_lossy(&job.body));
             }
