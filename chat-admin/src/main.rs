@@ -6,6 +6,7 @@
 //! A command is one file with a type that clap reads and an `async fn run(self)`, and one line in [`Asked`].
 
 mod copy;
+mod dead_letters;
 mod erase_user;
 mod export_room;
 mod export_user;
@@ -36,6 +37,7 @@ enum Asked {
     Copy(copy::Copy),
     Import(import::Import),
     ExportRoom(export_room::ExportRoom),
+    DeadLetters(dead_letters::DeadLetters),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ async fn run(asked: Asked) -> Result<(), Failure> {
         Asked::Copy(command) => command.run().await,
         Asked::Import(command) => command.run().await,
         Asked::ExportRoom(command) => command.run().await,
+        Asked::DeadLetters(command) => command.run().await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chat_core::queue::{Priority, QueueName};
 use lapin::{
     Channel, ExchangeKind,
-    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 use uuid::Uuid;
@@ -72,7 +72,8 @@ impl Names {
             let arguments = [("x-max-length", AMQPValue::LongLongInt(self.jobs_max)), refuse()];
             declare(channel, self.jobs(queue, priority), arguments).await?;
         }
-        self.declare_dead(channel, queue).await.map(drop)
+        self.declare_dead(channel, queue).await?;
+        self.write_down(channel).await
     }
 
     /// Makes the queue for dead letters, and returns how many it holds.
@@ -96,7 +97,19 @@ impl Names {
         declare(channel, name.clone(), arguments).await?;
         exchange(channel, name.clone(), ExchangeKind::Fanout).await?;
         bind(channel, name.clone(), name.clone(), "".into()).await?;
+        self.write_down(channel).await?;
         Ok(name)
+    }
+
+    /// Has the broker write down which queues it has made: what it confirms is on disk, but it keeps the name of the newest
+    /// quorum queue in memory for three seconds. Killed within them, it would not find again what that queue held. The
+    /// next quorum queue that is made has the ones before it written down, so one is made, and removed.
+    async fn write_down(&self, channel: &Channel) -> Result<(), Failure> {
+        // Under a fresh name each time: one that is still in memory would not do.
+        let name = ShortString::from(format!("{}.next.{}", self.namespace, Uuid::now_v7().simple()));
+        let soon_gone = ("x-expires", AMQPValue::LongUInt(60_000)); // if we do not come to removing it
+        declare(channel, name.clone(), [soon_gone]).await?;
+        ask(channel.queue_delete(name, QueueDeleteOptions::default())).await.map(drop)
     }
 
     pub(crate) async fn declare_bells(&self, channel: &Channel) -> Result<(), Failure> {

@@ -66,6 +66,29 @@ async fn a_remote_command_needs_a_queue() {
     Chat::builder().queue("memory:").remote_command("stock", "a quote").build().await.unwrap();
 }
 
+#[cfg(feature = "amqp")]
+#[tokio::test]
+async fn a_rabbitmq_that_others_can_reach_needs_a_password_of_its_own() {
+    for url in ["amqp://mq.example", "amqp://guest:guest@mq.example", "amqp://chat@mq.example"] {
+        let builders = [Chat::builder().broker(url), Chat::builder().queue(url)];
+        for (builder, part) in builders.into_iter().zip([Part::Broker, Part::Queue]) {
+            let error = builder.build().await.unwrap_err();
+            assert!(matches!(&error, OpenError::Refused { part: refused, .. } if *refused == part), "{url}: {error:?}");
+        }
+    }
+}
+
+#[cfg(feature = "amqp")]
+#[tokio::test]
+async fn a_queue_that_others_can_write_to_needs_a_secret() {
+    use chat_engine::chat_core::BuildError;
+
+    let builder = || Chat::builder().queue("amqp://127.0.0.1:1").remote_command("stock", "a quote");
+    let error = builder().build().await.unwrap_err();
+    assert!(matches!(error, OpenError::Build(BuildError::SecretMissing)), "{error:?}");
+    builder().secret("at least sixteen bytes").build().await.unwrap();
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_sqlite_chat_survives_its_process() {

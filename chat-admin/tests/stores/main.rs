@@ -11,6 +11,7 @@ use crate::{common::done, store::talk};
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dead_letters;
 #[path = "../common/store.rs"]
 mod store;
 
