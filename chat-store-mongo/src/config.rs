@@ -29,13 +29,15 @@ pub struct MongoConfig {
     pub namespace: String,
     /// Whether to make the indexes that are missing. If not, they must be there: without the unique ones nothing is promised.
     pub indexes: bool,
+    /// Whether to open a server that keeps nothing on disk.
+    pub accept_unsafe: bool,
 }
 
 impl MongoConfig {
     /// Opens the database at this URL, whose parameter `namespace`, if there is one, is ours and not the driver's.
     pub fn new(url: impl Into<String>) -> Self {
         let (url, namespace) = without_namespace(&url.into());
-        Self { url, namespace: namespace.unwrap_or_else(|| "chat_".to_owned()), indexes: true }
+        Self { url, namespace: namespace.unwrap_or_else(|| "chat_".to_owned()), indexes: true, accept_unsafe: false }
     }
 
     /// Sets what every collection's name begins with.
@@ -49,6 +51,13 @@ impl MongoConfig {
     #[must_use]
     pub fn indexes(mut self, indexes: bool) -> Self {
         self.indexes = indexes;
+        self
+    }
+
+    /// Sets whether to open a server that keeps nothing on disk.
+    #[must_use]
+    pub fn accept_unsafe(mut self, accept_unsafe: bool) -> Self {
+        self.accept_unsafe = accept_unsafe;
         self
     }
 
@@ -76,6 +85,7 @@ impl fmt::Debug for MongoConfig {
             .field("url", &"mongodb:…")
             .field("namespace", &self.namespace)
             .field("indexes", &self.indexes)
+            .field("accept_unsafe", &self.accept_unsafe)
             .finish()
     }
 }
@@ -96,6 +106,8 @@ fn is_plain(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -109,6 +121,17 @@ mod tests {
             let config = MongoConfig::new(url);
             assert_eq!((&*config.url, &*config.namespace), (left, namespace));
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_promises_rest_on_is_not_left_to_the_url() {
+        let url = "mongodb://h/d?w=1&journal=false&readConcernLevel=local&readPreference=secondary";
+        let options = MongoConfig::new(url).options().await.unwrap();
+        let concern = options.write_concern.unwrap();
+        assert_eq!((concern.w, concern.journal), (Some(Acknowledgment::Majority), Some(true)));
+        assert_eq!(options.read_concern, Some(ReadConcern::majority()));
+        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        assert_eq!(options.selection_criteria, Some(primary));
     }
 
     #[test]

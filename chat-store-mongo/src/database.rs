@@ -11,8 +11,8 @@ use mongodb::{
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
-    MongoConfig,
-    error::{ask, attempt},
+    MongoConfig, durable,
+    error::{ask, attempted, is_no_promise},
     people::People,
     row::{EntryRow, FeedRow, MarkRow, MemberRow, RoomRow},
 };
@@ -47,6 +47,7 @@ impl Database {
         let database = client.database(&name);
         let named = |name: &str| format!("{}{name}", config.namespace);
 
+        durable::check(&client, config.accept_unsafe).await?;
         check_version(&database.collection(&named("schema"))).await?;
         let this = Self {
             entries: database.collection(&named("entries")),
@@ -103,8 +104,19 @@ async fn make<T: Send + Sync>(collection: &Collection<T>, keys: &[Document], uni
 async fn check_version(schema: &Collection<Document>) -> Result<(), StoreError> {
     let one = doc! { "_id": 1 };
     let set = doc! { "$setOnInsert": { "version": VERSION } };
+    let write = async {
+        match schema.update_one(one.clone(), set).upsert(true).await {
+            Err(error) if is_no_promise(&error) => {
+                let refused = "keep what is stored: the server does not take `w: majority, j: true`";
+                Ok(Err(StoreError::new(StoreErrorKind::Unsupported, refused).with_source(error)))
+            }
+            done => done.map(|_| Ok(())),
+        }
+    };
     // Whether this node was the first does not matter.
-    attempt("look up the version", schema.update_one(one.clone(), set).upsert(true)).await?;
+    if let Some(promised) = attempted("look up the version", write).await? {
+        promised?;
+    }
     let found = ask("look up the version", schema.find_one(one)).await?;
     match found.and_then(|found| found.get_i32("version").ok()) {
         Some(VERSION) => Ok(()),

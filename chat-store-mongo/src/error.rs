@@ -33,11 +33,19 @@ pub(crate) async fn attempt<T: Send>(
     what: &str,
     call: impl IntoFuture<Output = Result<T, Error>, IntoFuture: Send>,
 ) -> Result<bool, StoreError> {
+    Ok(attempted(what, call).await?.is_some())
+}
+
+/// Does the same, and returns what came of it.
+pub(crate) async fn attempted<T: Send>(
+    what: &str,
+    call: impl IntoFuture<Output = Result<T, Error>, IntoFuture: Send>,
+) -> Result<Option<T>, StoreError> {
     let call = call.into_future();
     let settled = async {
         match call.await {
-            Err(error) if is_taken(&error) => Ok(false),
-            done => done.map(|_| true),
+            Err(error) if is_taken(&error) => Ok(None),
+            done => done.map(Some),
         }
     };
     ask(what, settled).await
@@ -66,6 +74,17 @@ fn is_taken(error: &Error) -> bool {
         }
         _ => code(error) == Some(DUPLICATE_KEY),
     }
+}
+
+/// Tells whether the user may not do this.
+pub(crate) fn is_forbidden(error: &Error) -> bool {
+    matches!(code(error), Some(13)) // unauthorized
+}
+
+/// Tells whether the server cannot promise what each write asks for: a majority, and the journal.
+pub(crate) fn is_no_promise(error: &Error) -> bool {
+    // A bad value (a journal that is switched off), an option that is not allowed, an unknown mode.
+    matches!(code(error), Some(2 | 72 | 79))
 }
 
 fn kind(error: &Error) -> StoreErrorKind {

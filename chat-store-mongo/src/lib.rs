@@ -41,6 +41,7 @@
 mod append;
 mod config;
 mod database;
+mod durable;
 mod error;
 mod feed;
 mod forget;

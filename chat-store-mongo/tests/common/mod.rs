@@ -30,6 +30,15 @@ impl Place {
         format!("{}/{}?namespace=a_", self.server, self.name)
     }
 
+    /// Returns the URL for a server on another port, that passes on to this one.
+    pub(crate) fn url_by(&self, port: u16) -> String {
+        format!("mongodb://127.0.0.1:{port}/{}?namespace=a_&directConnection=true", self.name)
+    }
+
+    pub(crate) fn server(&self) -> String {
+        self.server.clone()
+    }
+
     /// Opens the store as another node does: with connections of its own.
     pub(crate) async fn open(&self) -> MongoStore {
         MongoStore::open(&self.url()).await.expect("a store")

@@ -5,7 +5,7 @@
 use chat_core::{
     Body, Draft, EntryId, Key, LogStore, RoomId, RoomSpec, Seq, Timestamp, UserId,
     model::{NewEntry, RoomChange},
-    store::Append,
+    store::{Append, Consumer, Feed},
 };
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, Row};
 
@@ -35,6 +35,7 @@ async fn fill(store: &SqlStore) {
         Append { room, guard: Some(Seq::ZERO), entries }
     };
     store.append(&rooms.map(create).collect::<Vec<_>>()).await.unwrap();
+    store.behind(&Consumer::new("ann").unwrap(), 1).await.unwrap(); // and somebody follows them
 }
 
 /// Guesses the arguments of a statement by what they are compared with.
@@ -44,7 +45,7 @@ fn args(statement: &str) -> Vec<Arg> {
         let any = |ends: &[&str]| ends.iter().any(|end| before.ends_with(end));
         Some(if any(&["JSON_TABLE("]) {
             Arg::from(r#"[["ann", "member"]]"#)
-        } else if any(&["u.id = ", "u.id > ", "users WHERE id = "]) {
+        } else if any(&["u.id = ", "u.id > ", "users WHERE id = ", "consumer = "]) {
             Arg::from("ann")
         } else if any(&["r.id = ", "r.id > ", "WHERE id = ", "WHERE id > "]) {
             Arg::from(room())
@@ -87,8 +88,11 @@ async fn no_statement_walks_through_a_table() {
             let empty = extra.contains("no matching row") || extra.contains("Impossible");
             let cut = empty && !statement.contains("WITH page");
             assert!(!cut, "{extra}: {statement}");
-            // What is walked through is an argument or a page.
-            let ours = !["", "v", "page"].contains(&&*table) && !table.starts_with('<');
+            // What is walked through is an argument or a page, the one row of the version, or the few who follow: to count
+            // them, or to put all of them behind in a new room.
+            let followers = table == "f" && statement.contains("0, 1 FROM chat_feeds");
+            let small = followers || ["", "v", "page", "chat_schema", "chat_feeds"].contains(&&*table);
+            let ours = !small && !table.starts_with('<');
             assert!(!ours || !["ALL", "index"].contains(&&*how), "{table} by {how} in {statement}");
             // What is searched is searched by more than the room (of 8 bytes) alone.
             let entries = ["e", "n", "l", "chat_entries"].contains(&&*table);

@@ -68,7 +68,8 @@ async fn no_statement_walks_through_a_table() {
     for (types, statement) in filled.map(|statement| ("", statement)).chain(procedure) {
         let plan = plan(&mut connection, types, &statement).await;
         for (line, next) in plan.iter().zip(plan.iter().skip(1).chain([&String::new()])) {
-            assert!(!line.contains("Seq Scan"), "{line} in {statement}");
+            // The table of the version has one row.
+            assert!(!line.contains("Seq Scan") || line.contains("on chat_schema"), "{line} in {statement}");
             // What is searched is searched by more than the room alone.
             let of_entries = line.contains("Index") && line.contains("on chat_entries");
             assert!(
