@@ -95,7 +95,7 @@ mod tests {
             b"",
             b"\x02",
             b"\x01\x00",
-            b"\x01\x04\x00\x00\x00\x00\x00",         // there is no topic 1024
+            b"\x01\x04\x01\x00\x00\x00\x00",         // there is no topic 1025
             b"\x01\x00\x07\x00\x00\x00\x02x",        // shorter than it says
             b"\x01\x00\x07\xff\xff\xff\xffx",        // by four gigabytes
             b"\x01\x00\x07\x00\x00\x00\x01xrubbish", // and something after it
