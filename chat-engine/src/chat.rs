@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chat_core::{
     Authenticator, Broker, BuildError, Command, Engine, EngineBuilder, Identity, Limits, LocalHub, Policy, Presence,
-    RemoteCommand, Retention, Store, WorkQueue, presence::BrokerPresence, store::FullStore,
+    RemoteCommand, Retention, Store, WorkQueue, broker::Bridge, presence::BrokerPresence, store::FullStore,
 };
 #[cfg(feature = "axum")]
 use chat_transport_ws::{WsConfig, WsServer};
@@ -43,6 +43,7 @@ impl Chat {
             store: "memory:".into(),
             messages: None,
             broker: None,
+            bridge: None,
             presence: None,
             queue: None,
             remote: Vec::new(),
@@ -120,6 +121,7 @@ pub struct ChatBuilder {
     store: Source<dyn Store>,
     messages: Option<Source<dyn FullStore>>,
     broker: Option<Source<dyn Broker>>,
+    bridge: Option<Source<dyn Broker>>,
     presence: Option<Source<dyn Presence>>,
     queue: Option<Source<dyn WorkQueue>>,
     remote: Vec<(String, String)>,
@@ -148,6 +150,14 @@ impl ChatBuilder {
     #[must_use]
     pub fn broker(mut self, broker: impl Into<Source<dyn Broker>>) -> Self {
         self.broker = Some(broker.into());
+        self
+    }
+
+    /// Speaks to this broker, too, and hears both, for the time in which a cluster moves from the
+    /// [broker](Self::broker) to this one: see [`Bridge`]. Default: none.
+    #[must_use]
+    pub fn bridge(mut self, other: impl Into<Source<dyn Broker>>) -> Self {
+        self.bridge = Some(other.into());
         self
     }
 
@@ -231,6 +241,13 @@ impl ChatBuilder {
             Some(broker) => Some(broker.open(open::broker).await?),
             None => None,
         };
+        let broker = match (broker, self.bridge) {
+            (Some(broker), Some(other)) => {
+                Some(Arc::new(Bridge::new(broker, other.open(open::broker).await?)) as Arc<dyn Broker>)
+            }
+            (None, Some(_)) => return Err(OpenError::BrokerMissing),
+            (broker, None) => broker,
+        };
         engine = match (self.presence, &broker) {
             (Some(presence), _) => engine.presence(presence.open(open::presence).await?),
             (None, Some(broker)) => {
@@ -274,6 +291,7 @@ impl fmt::Debug for ChatBuilder {
             .field("store", &self.store)
             .field("messages", &self.messages)
             .field("broker", &self.broker)
+            .field("bridge", &self.bridge)
             .field("presence", &self.presence)
             .field("queue", &self.queue)
             .finish_non_exhaustive()

@@ -69,6 +69,9 @@ pub enum OpenError {
         /// The command's name.
         command: String,
     },
+    /// A bridge leads to a second broker, and there is no first one.
+    #[error("a bridge joins two brokers, and one is missing: ChatBuilder::broker")]
+    BrokerMissing,
     /// The parts do not make an engine.
     #[error("the engine cannot be started")]
     Build(#[from] BuildError),

@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use chat_engine::{
-    Chat, Draft, Hub, Identity, OpenError, Page, Part, RoomSpec, UserId,
-    chat_core::{Store, memory::MemoryStore},
+    Chat, ChatBuilder, Draft, Event, Hub, Identity, Limits, OpenError, Page, Part, RoomSpec, Start, UserId,
+    chat_core::{
+        Store,
+        memory::{MemoryBroker, MemoryStore},
+    },
 };
+use futures::StreamExt;
+use tokio::time::timeout;
 
 /// Prints an error the way a service does, with its causes, and the way a test does.
 fn printed(error: &OpenError) -> String {
@@ -87,6 +92,42 @@ async fn a_queue_that_others_can_write_to_needs_a_secret() {
     let error = builder().build().await.unwrap_err();
     assert!(matches!(error, OpenError::Build(BuildError::SecretMissing)), "{error:?}");
     builder().secret("at least sixteen bytes").build().await.unwrap();
+}
+
+#[tokio::test]
+async fn over_a_bridge_a_node_is_heard_on_both_brokers() {
+    let (old, new) = (Arc::new(MemoryBroker::new()), Arc::new(MemoryBroker::new()));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let open = async |builder: ChatBuilder| {
+        // Heads are not polled while this runs: only hints bring what is stored elsewhere.
+        let mut limits = Limits::default();
+        limits.poll = Duration::from_hours(1);
+        let builder = builder.store(store.clone()).limits(limits).secret("the secret of this cluster");
+        builder.build().await.unwrap()
+    };
+    let between = open(Chat::builder().broker(old.clone()).bridge(new.clone())).await;
+    let room = between.hub(ann()).create(RoomSpec::public("open")).await.unwrap();
+    for broker in [old, new] {
+        let node = open(Chat::builder().broker(broker)).await;
+        let mut heard = node.hub(ann()).room(room.id()).await.unwrap().events(Start::Head);
+        assert!(matches!(heard.next().await, Some(Event::Followed { .. })));
+        room.post(Draft::text("over the bridge")).await.unwrap();
+        let arrived = async {
+            while let Some(event) = heard.next().await {
+                if matches!(&event, Event::Entry(entry) if entry.body.text() == Some("over the bridge")) {
+                    return true;
+                }
+            }
+            false
+        };
+        assert!(timeout(Duration::from_secs(10), arrived).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_bridge_needs_a_broker_to_lead_from() {
+    let error = Chat::builder().bridge("memory:").build().await.unwrap_err();
+    assert!(matches!(error, OpenError::BrokerMissing), "{error}");
 }
 
 #[cfg(feature = "sqlite")]

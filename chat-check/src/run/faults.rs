@@ -5,8 +5,18 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::{
-    Failure, chance::Chance, client::Client, cluster::Cluster, disk, plan::Scenario, postgres::Standbys,
-    recorder::Recorder, rest::Rest, server::GRACE, store::Store,
+    Failure,
+    beside::{Beside, Over},
+    chance::Chance,
+    client::Client,
+    cluster::Cluster,
+    disk,
+    plan::Scenario,
+    postgres::Standbys,
+    recorder::Recorder,
+    rest::Rest,
+    server::GRACE,
+    store::Store,
 };
 use crate::history::{Ended, Event};
 
@@ -22,6 +32,9 @@ pub(super) struct Breaker<'a> {
     pub(super) cluster: &'a mut Cluster,
     pub(super) store: &'a Store,
     pub(super) standbys: Option<Standbys>,
+    pub(super) beside: &'a mut Beside,
+    /// Which of the servers beside the store is broken.
+    pub(super) service: String,
     pub(super) rest: &'a Rest,
     pub(super) clients: Vec<&'a Client>,
     pub(super) recorder: &'a Recorder,
@@ -49,6 +62,9 @@ impl Breaker<'_> {
                 Scenario::StoreKill => self.store_kill(start).await?,
                 Scenario::StorePause => self.store_pause(start).await?,
                 Scenario::StoreFull => self.store_full(start).await?,
+                Scenario::ServiceKill => self.service_kill(start).await?,
+                Scenario::ServicePause => self.service_pause(start).await?,
+                Scenario::Move => self.move_over().await?,
                 Scenario::Failover => self.fail_over(start).await?,
                 Scenario::FailoverAsync => self.fail_over_late().await?,
                 Scenario::Restore => self.restore(start).await?,
@@ -89,8 +105,12 @@ impl Breaker<'_> {
     }
 
     async fn drain(&mut self, start: u64) -> Result<(), Failure> {
-        let began = Instant::now();
         let at = self.node()?;
+        self.drain_node(at, start).await
+    }
+
+    async fn drain_node(&mut self, at: usize, start: u64) -> Result<(), Failure> {
+        let began = Instant::now();
         let node = &mut self.cluster.nodes[at];
         node.signal("TERM")?;
         let status = node.ended().await?;
@@ -132,6 +152,38 @@ impl Breaker<'_> {
         }
         self.recorder.fault("store-full", STORE, start);
         self.cluster.until_ready(true).await
+    }
+
+    async fn service_kill(&mut self, start: u64) -> Result<(), Failure> {
+        let service = self.beside.service(&self.service)?;
+        service.kill().await?;
+        service.start()?;
+        self.recorder.fault("service-kill", service.name, start);
+        Ok(())
+    }
+
+    async fn service_pause(&mut self, start: u64) -> Result<(), Failure> {
+        let pause = Duration::from_millis(self.chance.within(200..8_000));
+        let service = self.beside.service(&self.service)?;
+        service.signal("STOP")?;
+        sleep(pause).await;
+        service.signal("CONT")?;
+        self.recorder.fault("service-pause", service.name, start);
+        Ok(())
+    }
+
+    /// Moves all nodes from one broker to the other in two rounds of restarts, one node after the other.
+    async fn move_over(&mut self) -> Result<(), Failure> {
+        for over in [Over::Bridge, Over::New] {
+            for at in 0..self.cluster.nodes.len() {
+                self.cluster.nodes[at].share(self.beside.args(over));
+                let start = self.recorder.now();
+                self.drain_node(at, start).await?;
+                self.peace().await?;
+            }
+        }
+        self.beside.turn_round();
+        Ok(())
     }
 
     async fn fail_over(&mut self, start: u64) -> Result<(), Failure> {

@@ -11,13 +11,15 @@
 //! |---|---|
 //! | `plan` | what is to be run |
 //! | `cluster`, `server` | the processes that are broken |
-//! | `store`, `postgres`, `disk` | the database server that is broken; who takes over; a disk that is full |
+//! | `service`, `beside` | a server of the run's own; the brokers and others beside the store |
+//! | `store`, `postgres`, `disk` | the store; who takes over as its primary; a disk that is full |
 //! | `direct`, `synced` | a store that is tried without servers; a server that is traced |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
 //! | `faults`, `slow` | what is broken; clients that do not read |
 //! | `rest`, `recorder`, `progress` | accounts, rooms and logs over HTTP; the history; what is shown |
 
+mod beside;
 mod chance;
 mod client;
 mod cluster;
@@ -32,6 +34,7 @@ mod progress;
 mod recorder;
 mod rest;
 mod server;
+mod service;
 mod slow;
 mod stage;
 mod store;
@@ -49,8 +52,18 @@ use tokio::{
 };
 
 use self::{
-    chance::Chance, client::Entrance, cluster::Cluster, faults::Breaker, postgres::Standbys, progress::Progress,
-    recorder::Recorder, rest::Rest, server::Launch, stage::Stage, store::Store,
+    beside::{Beside, Over},
+    chance::Chance,
+    client::Entrance,
+    cluster::Cluster,
+    faults::Breaker,
+    postgres::Standbys,
+    progress::Progress,
+    recorder::Recorder,
+    rest::Rest,
+    server::Launch,
+    stage::Stage,
+    store::Store,
 };
 pub use self::{
     direct::{Trial, Try},
@@ -114,7 +127,11 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     }
     let standbys =
         if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
-    let launch = launch(plan, folder, &store, standbys.as_ref())?;
+    let mut beside = Beside::open(plan, folder)?;
+    if let Some(service) = &plan.service {
+        beside.service(service)?;
+    }
+    let launch = launch(plan, folder, &store, standbys.as_ref(), &beside)?;
     let mut cluster = Cluster::start(launch, plan.nodes).await?;
     let rest = Rest::at(cluster.addresses())?;
     let text_min = if plan.scenario == Scenario::Slow { slow::TEXT } else { 0 };
@@ -131,8 +148,9 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     }
 
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
-    let (cluster, store, rest) = (&mut cluster, &store, &rest);
-    let mut breaker = Breaker { cluster, store, standbys, rest, clients, recorder, chance, every };
+    let (cluster, store, beside, rest) = (&mut cluster, &store, &mut beside, &rest);
+    let service = plan.service.clone().unwrap_or_default();
+    let mut breaker = Breaker { cluster, store, standbys, beside, service, rest, clients, recorder, chance, every };
     let progress = Progress::new(recorder.clone(), plan.rounds);
     breaker.run(plan.scenario, plan.rounds, |round| progress.show(round)).await?;
 
@@ -140,13 +158,18 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     stage.write_ends().await
 }
 
-fn launch(plan: &Plan, folder: &Path, store: &Store, standbys: Option<&Standbys>) -> Result<Launch, Failure> {
+fn launch(
+    plan: &Plan,
+    folder: &Path,
+    store: &Store,
+    standbys: Option<&Standbys>,
+    beside: &Beside,
+) -> Result<Launch, Failure> {
     let binary = plan.server.clone().map_or_else(beside_this_program, Ok)?;
     let url = standbys.map_or_else(|| store.url().to_owned(), |standbys| standbys.url(store.url()));
-    let mut args = vec!["--store".to_owned(), url];
-    args.extend(plan.ports());
+    let (args, ports) = (vec!["--store".to_owned(), url], beside.args(Over::Old));
     let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
-    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, secret })
+    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret })
 }
 
 /// Where others have been before, people of this run need names that nobody had.

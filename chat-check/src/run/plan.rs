@@ -27,6 +27,12 @@ pub enum Scenario {
     StorePause,
     /// The database server's disk is full for a while.
     StoreFull,
+    /// kill -9 of all processes of the --service at once, and start it again.
+    ServiceKill,
+    /// SIGSTOP of all processes of the --service, and SIGCONT after up to eight seconds.
+    ServicePause,
+    /// All nodes move from the --broker to the --bridge, one after the other, and the next time back.
+    Move,
     /// PostgreSQL's primary dies, and its synchronous standby takes over: nothing may be lost.
     Failover,
     /// PostgreSQL's primary dies, and a standby takes over that was not told of the last second.
@@ -81,15 +87,22 @@ pub struct Plan {
     /// Another store for the messages alone: a URL that is passed on to the nodes
     #[arg(long)]
     pub messages: Option<String>,
-    /// A broker between the nodes: a URL that is passed on to them; by default they find out from the store
-    #[arg(long)]
+    /// A broker between the nodes: a URL that is passed on to them, or `rabbitmq` or `redis` for a server of this run's
+    /// own; by default they find out from the store
+    #[arg(long, required_if_eq("scenario", "move"))]
     pub broker: Option<String>,
-    /// Where the nodes keep who is online: a URL that is passed on to them
+    /// The broker that `move` leads to, in the same words
+    #[arg(long, required_if_eq("scenario", "move"))]
+    pub bridge: Option<String>,
+    /// Where the nodes keep who is online: a URL, or `redis`
     #[arg(long)]
     pub presence: Option<String>,
-    /// A queue of commands: a URL that is passed on to the nodes
+    /// A queue of commands: a URL, `rabbitmq` or `redis`
     #[arg(long)]
     pub queue: Option<String>,
+    /// Which of this run's own servers `service-kill` and `service-pause` break: `rabbitmq`, `redis`
+    #[arg(long, required_if_eq_any([("scenario", "service-kill"), ("scenario", "service-pause")]))]
+    pub service: Option<String>,
     /// Decides what is broken when and who sends where
     #[arg(long)]
     pub seed: Option<u64>,
@@ -107,17 +120,5 @@ impl Plan {
         let is_slow = u32::from(self.scenario == Scenario::Slow);
         let one_in = |count| is_slow as usize * (self.users as usize).div_ceil(count);
         Slow { stalled: one_in(10), narrow: one_in(20) }
-    }
-
-    /// Returns the ports' URLs as the nodes take them.
-    pub(super) fn ports(&self) -> Vec<String> {
-        let ports = [
-            ("--messages", &self.messages),
-            ("--broker", &self.broker),
-            ("--presence", &self.presence),
-            ("--queue", &self.queue),
-        ];
-        let given = ports.into_iter().filter_map(|(flag, url)| Some([flag.to_owned(), url.clone()?]));
-        given.flatten().collect()
     }
 }

@@ -19,7 +19,7 @@ use super::{
     Failure,
     plan::Scenario,
     server::{PATIENCE, signal},
-    store::{self, Service, port_of},
+    service::{self, Service, port_of},
 };
 use crate::proxy::{Proxy, Way};
 
@@ -110,7 +110,7 @@ impl Standbys {
     }
 
     async fn end_primary(&self) -> Result<(), Failure> {
-        store::kill(self.primary.processes(&self.home)?).await
+        service::kill(self.primary.processes(&self.home)?).await
     }
 
     fn serve(&mut self, next: Postgres) -> Result<(), Failure> {
@@ -185,7 +185,7 @@ impl Postgres {
     }
 
     fn processes(&self, home: &Path) -> Result<Vec<u32>, Failure> {
-        store::family(&self.data.join("postmaster.pid"), home)
+        service::family(&self.data.join("postmaster.pid"), home)
     }
 }
 

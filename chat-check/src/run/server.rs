@@ -20,15 +20,17 @@ pub(super) const GRACE: Duration = Duration::from_secs(15);
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Says how servers are started that are one chat.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Launch {
     pub(super) binary: PathBuf,
     /// What comes before all other arguments, if the program is not the server itself.
     pub(super) before: Vec<String>,
     /// Where their accounts and their logs are.
     pub(super) folder: PathBuf,
-    /// Where their store is, and what else they are told.
+    /// Where their store is.
     pub(super) args: Vec<String>,
+    /// What they share beside it.
+    pub(super) ports: Vec<String>,
     /// What they sign with.
     pub(super) secret: String,
 }
@@ -46,6 +48,7 @@ impl Launch {
             .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
             .args(["--accounts", &format!("sqlite:{}", self.folder.join("accounts.db").display())])
             .args(&self.args)
+            .args(&self.ports)
             .env("CHAT_SECRET", &self.secret)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,6 +95,11 @@ impl Server {
     pub(super) async fn restart(&mut self) -> Result<(), Failure> {
         *self = Self::start(self.launch.clone(), self.name.clone()).await?;
         Ok(())
+    }
+
+    /// Has it share something else beside the store from its next start on.
+    pub(super) fn share(&mut self, ports: Vec<String>) {
+        self.launch = Arc::new(Launch { ports, ..(*self.launch).clone() });
     }
 
     /// Ends it as a power cut would.

@@ -1,13 +1,10 @@
 //! The store that the nodes share: a file, a database server of this run's own, or somebody else's.
 //!
-//! A server of the run's own is made, started and removed by `scripts/services`, in the run's folder; what breaks it
-//! is here. Everything it is told goes over loopback.
+//! What a database can do that other services cannot is here.
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -15,8 +12,12 @@ use tokio::time::sleep;
 
 use super::{
     Failure, disk,
-    server::{PATIENCE, signal},
+    server::PATIENCE,
+    service::{Service, open_folder},
 };
+
+/// What is a database, of the services.
+const DATABASES: [&str; 3] = ["postgres", "mariadb", "mongodb"];
 
 /// Is where the nodes keep their logs. Dropping it ends and removes a server of the run's own.
 #[derive(Debug)]
@@ -35,15 +36,15 @@ impl Store {
         if asked.contains(':') {
             return Ok(Self { url: asked.to_owned(), own: None });
         }
-        // Servers run as users of their own, who have to get through.
-        fs::set_permissions(folder, PermissionsExt::from_mode(0o755))?;
+        if !DATABASES.contains(&asked) {
+            return Err(format!("--store {asked}: neither a URL nor sqlite, {}", DATABASES.join(", ")).into());
+        }
         let disk = folder.join("disk");
         fs::create_dir(&disk)?;
         if small {
             disk::mount(&disk)?;
         }
-        // It stands for /tmp: the script and some servers put what they need for a moment there.
-        fs::set_permissions(&disk, PermissionsExt::from_mode(0o1777))?;
+        open_folder(folder, &disk)?;
         let own = Service::named(asked, disk)?;
         own.start()?;
         Ok(Self { url: own.url()?, own: Some(own) })
@@ -116,160 +117,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Is a database server of this run's own.
-#[derive(Debug)]
-pub(super) struct Service {
-    name: &'static str,
-    /// Where its process id is noted, in its folder.
-    pid_file: &'static str,
-    /// What a URL needs beyond what the script prints.
-    database: &'static str,
-    folder: PathBuf,
-}
-
-impl Service {
-    fn named(name: &str, folder: PathBuf) -> Result<Self, Failure> {
-        let (name, pid_file, database) = match name {
-            "postgres" => ("postgres", "data/postmaster.pid", ""),
-            "mariadb" => ("mariadb", "pid", ""),
-            "mongodb" => ("mongo", "pid", "/chat"),
-            _ => return Err(format!("--store {name}: neither a URL nor sqlite, postgres, mariadb, mongodb").into()),
-        };
-        Ok(Self { name, pid_file, database, folder })
-    }
-
-    fn script(&self, verb: &str) -> Result<String, Failure> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
-        let mut command = Command::new(script);
-        let done = command.args([verb, self.name]).env("TMPDIR", &self.folder).output()?;
-        if done.status.success() {
-            Ok(String::from_utf8_lossy(&done.stdout).into_owned())
-        } else {
-            Err(format!("scripts/services {verb} {}: {}", self.name, String::from_utf8_lossy(&done.stderr)).into())
-        }
-    }
-
-    /// Runs statements by the server's own client, and returns what they answer.
-    fn sql(&self, url: &str, statements: &str) -> Result<String, Failure> {
-        let port = port_of(url).ok_or("the URL has no port")?.to_string();
-        let mut client = if self.name == "postgres" {
-            let mut psql = Command::new("psql");
-            psql.args([url, "-qAt", "-v", "ON_ERROR_STOP=1", "-c", statements]);
-            psql
-        } else {
-            let mut mariadb = Command::new("mariadb");
-            mariadb.args(["--no-defaults", "-h127.0.0.1", "-P", &port, "-uroot", "-N", "--delimiter=//"]);
-            mariadb.args(["-e", statements, "chat"]);
-            mariadb
-        };
-        let done = client.output()?;
-        if done.status.success() {
-            return Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned());
-        }
-        Err(format!("{statements}: {}", String::from_utf8_lossy(&done.stderr)).into())
-    }
-
-    /// Makes it need more of the disk, as it would after some time: until then it writes where it had written before.
-    pub(super) async fn need_room(&self, url: &str) {
-        const SEGMENTS: u32 = 10; // more than a new database has in store
-        for _ in 0..SEGMENTS {
-            if self.name != "postgres" || self.sql(url, "SELECT pg_switch_wal()").is_err() {
-                return;
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    fn url(&self) -> Result<String, Failure> {
-        let said = self.script("env")?;
-        let url = said.trim().split_once('=').ok_or("scripts/services does not say where the server is")?.1;
-        Ok(format!("{url}{}", self.database))
-    }
-
-    /// Starts it, again on the same data and port, and waits until it answers.
-    pub(super) fn start(&self) -> Result<(), Failure> {
-        self.script("start").map(drop)
-    }
-
-    /// Returns the folder that the script keeps for it.
-    pub(super) fn home(&self) -> Result<PathBuf, Failure> {
-        let is_home =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("chat-services-"));
-        let mut found = fs::read_dir(&self.folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-        Ok(found.find(is_home).ok_or("the server has no folder")?.join(self.name))
-    }
-
-    /// Returns its processes, the first of which is the parent of the others.
-    fn processes(&self) -> Result<Vec<u32>, Failure> {
-        family(&self.home()?.join(self.pid_file), &self.folder)
-    }
-
-    /// Freezes or thaws all of it.
-    pub(super) fn signal(&self, name: &str) -> Result<(), Failure> {
-        signal(name, &self.processes()?)
-    }
-
-    /// Ends all of it at once: children outlive their parent, and would go on writing.
-    pub(super) async fn kill(&self) -> Result<(), Failure> {
-        kill(self.processes()?).await
-    }
-
-    /// Tells whether it runs.
-    pub(super) fn is_running(&self) -> bool {
-        self.processes().is_ok()
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.signal("CONT").and_then(|()| self.script("reset").map(drop));
-    }
-}
-
-/// Returns the port in a database's URL.
-pub(super) fn port_of(url: &str) -> Option<u16> {
-    url.rsplit_once('@')?.1.split_once('/')?.0.rsplit_once(':')?.1.parse().ok()
-}
-
-/// Returns the process whose number is noted in a file, and its children. A number may belong to another program by
-/// now: ours names the run's folder on its command line.
-pub(super) fn family(pid_file: &Path, folder: &Path) -> Result<Vec<u32>, Failure> {
-    let noted = fs::read_to_string(pid_file)?;
-    let parent: u32 = noted.lines().next().unwrap_or_default().trim().parse()?;
-    let line = fs::read(format!("/proc/{parent}/cmdline"))?;
-    if !String::from_utf8_lossy(&line).contains(&*folder.to_string_lossy()) {
-        return Err("the database server is gone".into());
-    }
-    let children = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let children = children.filter(|child| parent_of(*child) == Some(parent));
-    Ok([parent].into_iter().chain(children).collect())
-}
-
-fn parent_of(process: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name, which may hold anything: the state, then the parent.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// Ends processes as a power cut would, and waits until they are gone.
-pub(super) async fn kill(processes: Vec<u32>) -> Result<(), Failure> {
-    // The parent is frozen first, or it would start new children while the old ones die.
-    signal("STOP", &processes[..1])?;
-    signal("KILL", &processes)?;
-    let deadline = Instant::now() + PATIENCE;
-    while processes.iter().any(|process| is_alive(*process)) {
-        if Instant::now() > deadline {
-            return Err("the database server does not die".into());
-        }
-        sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
-}
-
-/// A zombie is as dead as it gets: whoever adopted it has not looked yet.
-fn is_alive(process: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

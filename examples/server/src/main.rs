@@ -111,6 +111,9 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
     if let Some(broker) = &config.broker {
         chat = chat.broker(broker.reveal());
     }
+    if let Some(bridge) = &config.bridge {
+        chat = chat.bridge(bridge.reveal());
+    }
     if let Some(presence) = &config.presence {
         chat = chat.presence(presence.reveal());
     }
@@ -155,6 +158,9 @@ fn greet(config: &Config, people: &TcpListener, operators: Option<&TcpListener>)
     }
     if let Some(broker) = &config.broker {
         lines.push(format!("  broker    {broker}"));
+    }
+    if let Some(bridge) = &config.bridge {
+        lines.push(format!("  bridge    {bridge}"));
     }
     if let Some(queue) = &config.queue {
         lines.push(format!("  queue     {queue}"));

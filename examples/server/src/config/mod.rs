@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) accounts: Url,
     /// What carries hints to other servers; `None`: there are none.
     pub(crate) broker: Option<Url>,
+    /// The broker that the servers move to; `None`: they stay.
+    pub(crate) bridge: Option<Url>,
     /// What knows who is online on other servers; `None`: the servers tell each other.
     pub(crate) presence: Option<Url>,
     /// What hands commands to workers elsewhere; `None`: they are carried out in this process.
@@ -115,6 +117,8 @@ pub(crate) enum ConfigError {
     ShortSecret,
     #[error("{0} needs CHAT_SECRET or --secret-file, the same for all that share it")]
     NoSecret(&'static str),
+    #[error("--bridge is where the servers move to: give --broker, where they come from, too")]
+    HalfBridge,
     #[error("{0} is empty")]
     EmptySecret(String),
 }
@@ -141,6 +145,7 @@ impl Config {
             messages: given.messages,
             accounts,
             broker: given.broker.filter(Url::is_networked),
+            bridge: given.bridge.filter(Url::is_networked),
             presence: given.presence.filter(Url::is_networked),
             queue: given.queue.filter(Url::is_networked),
             tls: tls(given.tls_cert, given.tls_key)?,
@@ -177,6 +182,9 @@ impl Config {
             if networked.is_some() && self.secret.is_none() {
                 return Err(ConfigError::NoSecret(name));
             }
+        }
+        if self.bridge.is_some() && self.broker.is_none() {
+            return Err(ConfigError::HalfBridge);
         }
         if self.secret.as_ref().is_some_and(|secret| secret.reveal().len() < 16) {
             return Err(ConfigError::ShortSecret);

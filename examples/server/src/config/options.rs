@@ -70,6 +70,10 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_BROKER", value_name = "URL", hide_env_values = true)]
     pub(super) broker: Option<Url>,
 
+    /// The broker that the servers move to from --broker, for as long as that takes: such a server uses both
+    #[arg(long, env = "CHAT_BRIDGE", value_name = "URL", hide_env_values = true)]
+    pub(super) bridge: Option<Url>,
+
     /// What knows who is online on which server, like redis://… [default: the servers tell each other over --broker]
     #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
     pub(super) presence: Option<Url>,
@@ -160,6 +164,7 @@ impl Options {
             messages: self.messages.or(next.messages),
             accounts: self.accounts.or(next.accounts),
             broker: self.broker.or(next.broker),
+            bridge: self.bridge.or(next.bridge),
             presence: self.presence.or(next.presence),
             queue: self.queue.or(next.queue),
             tls_cert: self.tls_cert.or(next.tls_cert),

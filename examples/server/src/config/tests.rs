@@ -51,6 +51,17 @@ fn what_is_shared_over_the_network_needs_a_secret() {
 }
 
 #[test]
+fn a_bridge_has_two_ends() {
+    let secret = || Some(Secret::new("sixteen bytes ok"));
+    let resolve = |text: &str| Config::resolve(parse(text).unwrap(), secret(), None);
+    assert!(matches!(resolve("bridge = 'redis://r'"), Err(ConfigError::HalfBridge)));
+    assert!(matches!(resolve("bridge = 'redis://r'\nbroker = 'memory'"), Err(ConfigError::HalfBridge)));
+    let config = resolve("bridge = 'redis://r'\nbroker = 'amqp://mq1,mq2/chat'").unwrap();
+    assert_eq!(config.broker.unwrap().reveal(), "amqp://mq1,mq2/chat");
+    assert_eq!(config.bridge.unwrap().reveal(), "redis://r");
+}
+
+#[test]
 fn an_origin_that_no_browser_sends_is_refused() {
     assert!(resolve(&["--allowed-origin", "https://a.example,http://b.example:8080"]).is_ok());
     for origin in ["*", "null", "a.example", "https://A.example", "https://a.example/", "https://*.example", "https://"]

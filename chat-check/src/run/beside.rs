@@ -1,0 +1,86 @@
+//! What the nodes share beside their store: a broker, presence, a queue. Each is a URL, or a server of this run's own.
+
+use std::{fs, path::Path};
+
+use super::{
+    Failure,
+    plan::Plan,
+    service::{Service, open_folder},
+};
+
+/// Says over which broker a node speaks, when there are two.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Over {
+    /// The one that all begin with.
+    Old,
+    /// Both: it is on its way.
+    Bridge,
+    /// The other one.
+    New,
+}
+
+/// Is all of it. Dropping it ends what is this run's own.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    own: Vec<Service>,
+    /// What nodes are told, whichever broker they use.
+    flags: Vec<String>,
+    broker: Option<String>,
+    bridge: Option<String>,
+}
+
+impl Beside {
+    /// Starts what was asked for by name, each only once.
+    pub(super) fn open(plan: &Plan, folder: &Path) -> Result<Self, Failure> {
+        let mut beside = Self::default();
+        let mut open = |asked: &Option<String>| asked.as_ref().map(|asked| beside.place(asked, folder)).transpose();
+        let (broker, bridge) = (open(&plan.broker)?, open(&plan.bridge)?);
+        let mut flags = Vec::new();
+        for (flag, asked) in [("--presence", &plan.presence), ("--queue", &plan.queue)] {
+            flags.extend(open(asked)?.into_iter().flat_map(|url| [flag.to_owned(), url]));
+        }
+        flags.extend(plan.messages.iter().flat_map(|url| ["--messages".to_owned(), url.clone()]));
+        Ok(Self { flags, broker, bridge, ..beside })
+    }
+
+    /// Returns the URL of what is one already, or of a server by this name.
+    fn place(&mut self, asked: &str, folder: &Path) -> Result<String, Failure> {
+        if asked.contains(':') {
+            return Ok(asked.to_owned());
+        }
+        if let Some(service) = self.own.iter().find(|service| service.name == asked) {
+            return service.url();
+        }
+        let place = folder.join("services");
+        fs::create_dir_all(&place)?;
+        open_folder(folder, &place)?;
+        let service = Service::named(asked, place)?;
+        service.start()?;
+        let url = service.url();
+        self.own.push(service);
+        url
+    }
+
+    /// Returns a server of this run's own.
+    pub(super) fn service(&self, name: &str) -> Result<&Service, Failure> {
+        let service = self.own.iter().find(|service| service.name == name);
+        service.ok_or_else(|| format!("--service {name}: it is none of --broker, --bridge, --presence, --queue").into())
+    }
+
+    /// Returns what nodes are told.
+    pub(super) fn args(&self, over: Over) -> Vec<String> {
+        let (broker, bridge) = match over {
+            Over::Old => (&self.broker, &None),
+            Over::Bridge => (&self.broker, &self.bridge),
+            Over::New => (&self.bridge, &None),
+        };
+        let brokers = [("--broker", broker), ("--bridge", bridge)];
+        let brokers = brokers.into_iter().filter_map(|(flag, url)| Some([flag.to_owned(), url.clone()?]));
+        brokers.flatten().chain(self.flags.iter().cloned()).collect()
+    }
+
+    /// Makes the new broker the old one.
+    pub(super) fn turn_round(&mut self) {
+        std::mem::swap(&mut self.broker, &mut self.bridge);
+    }
+}
