@@ -4,7 +4,7 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     process::{Command, id},
     sync::{
         Arc,
@@ -185,6 +185,10 @@ impl Killed {
         let file = std::env::var("CHAT_TEST_AMQP_PID").expect("CHAT_TEST_AMQP_PID: see scripts/services");
         let pid = std::fs::read_to_string(file).unwrap();
         assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        // A port that still answers would be taken for another program's, and the next broker gets another one.
+        while TcpStream::connect(server()).is_ok() {
+            thread::sleep(Duration::from_millis(10));
+        }
         Self
     }
 }

@@ -25,7 +25,7 @@ impl Bot {
     fn start(shared: &Shared) -> Self {
         let beside = Path::new(binary().get_program()).with_file_name("stock-bot");
         let mut bot = Command::new(&beside);
-        bot.args(["--sample", "--queue", shared.broker()]).stdout(Stdio::null()).stderr(Stdio::null());
+        bot.args(["--sample", "--queue", shared.queue()]).stdout(Stdio::null()).stderr(Stdio::null());
         let bot = bot.spawn().unwrap_or_else(|error| panic!("{}: {error}: cargo build -p stock-bot", beside.display()));
         Self(bot)
     }
@@ -78,7 +78,16 @@ async fn answers(server: &Server, token: &str, room: &str, count: usize) -> Vec<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
 async fn a_bot_elsewhere_answers_in_the_room() {
-    let shared = Shared::make("bot", "").with_queue();
+    answers_in_the_room(Shared::make("bot", "").with_queue("CHAT_TEST_AMQP")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL, RabbitMQ and Redis: scripts/test"]
+async fn a_bot_elsewhere_answers_over_redis() {
+    answers_in_the_room(Shared::make("redisbot", "").with_queue("CHAT_TEST_REDIS")).await;
+}
+
+async fn answers_in_the_room(shared: Shared) {
     let (one, two) = (shared.server(), shared.server());
     let ann = one.token_of_new("ann").await;
     let room = one.create_room(&ann, "money").await;
@@ -94,22 +103,30 @@ async fn a_bot_elsewhere_answers_in_the_room() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
 async fn a_command_has_one_answer_whatever_is_killed() {
+    one_answer_each(Shared::make("kills", "").with_queue("CHAT_TEST_AMQP")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL, RabbitMQ and Redis: scripts/test"]
+async fn a_command_over_redis_has_one_answer_whatever_is_killed() {
+    one_answer_each(Shared::make("rediskills", "").with_queue("CHAT_TEST_REDIS")).await;
+}
+
+/// Kills a bot after every fourth command, and RabbitMQ in the middle.
+async fn one_answer_each(shared: Shared) {
     const COMMANDS: usize = 40;
-    let shared = Shared::make("kills", "").with_queue();
     let servers = [shared.server(), shared.server()];
     let ann = servers[0].token_of_new("ann").await;
     let room = servers[0].create_room(&ann, "money").await;
     let mut bots = [Bot::start(&shared), Bot::start(&shared)];
-    let mut broker = None;
     for number in 0..COMMANDS {
         command(&servers[number % 2], &ann, &room, &format!("/stock=x{number:02}.us")).await;
         if number % 4 == 3 {
             bots[number / 4 % 2] = Bot::start(&shared); // which kills the one before it
         }
         if number == COMMANDS / 2 {
-            broker = Some(RealBroker::kill());
+            drop(RealBroker::kill()); // which starts it again: the next command waits for it
         }
-        drop(broker.take()); // and the next command waits for it
     }
     let answers = answers(&servers[0], &ann, &room, COMMANDS).await;
     sleep(Duration::from_secs(3)).await; // for a second answer, if there were one

@@ -1,6 +1,6 @@
 //! Servers joined by RabbitMQ.
 
-use std::process::Command;
+use std::{net::TcpStream, process::Command, thread::sleep, time::Duration};
 
 use tempfile::TempDir;
 
@@ -13,6 +13,8 @@ use crate::{
 /// Is a database, a broker and accounts that servers share.
 pub(crate) struct Shared {
     _folder: TempDir,
+    /// Its schema and its namespace.
+    own: String,
     flags: Vec<String>,
 }
 
@@ -37,22 +39,23 @@ impl Shared {
             &secret,
             "--load-profile",
         ];
-        Self { flags: flags.map(str::to_owned).into(), _folder: folder }
+        Self { flags: flags.map(str::to_owned).into(), own, _folder: folder }
     }
 
     pub(crate) fn server(&self) -> Server {
         Server::start(&self.flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Lets servers hand commands to bots elsewhere, over the broker's queues.
-    pub(crate) fn with_queue(mut self) -> Self {
-        let queue = self.broker().to_owned();
+    /// Lets servers hand commands to bots elsewhere, over queues at `server`, which is a variable's name.
+    pub(crate) fn with_queue(mut self, server: &str) -> Self {
+        let queue = format!("{}?namespace={}", variable(server), self.own);
         self.flags.extend(["--queue".to_owned(), queue]);
         self
     }
 
-    pub(crate) fn broker(&self) -> &str {
-        let flag = self.flags.iter().position(|flag| flag == "--broker").unwrap();
+    /// Returns the URL that [`with_queue`](Self::with_queue) has set.
+    pub(crate) fn queue(&self) -> &str {
+        let flag = self.flags.iter().position(|flag| flag == "--queue").unwrap();
         &self.flags[flag + 1]
     }
 }
@@ -168,6 +171,11 @@ impl RealBroker {
     pub(crate) fn kill() -> Self {
         let pid = std::fs::read_to_string(variable("CHAT_TEST_AMQP_PID")).unwrap();
         assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        // A port that still answers would be taken for another program's, and the next broker gets another one.
+        let broker = variable("CHAT_TEST_AMQP");
+        while TcpStream::connect(broker.rsplit_once('@').unwrap().1).is_ok() {
+            sleep(Duration::from_millis(10));
+        }
         Self
     }
 }
