@@ -104,6 +104,9 @@ test('an unknown command is answered to its caller alone', async () => {
   assert.equal(count(said, 'stok'), 0);
 });
 
+/** Returns a message of the history as the page shows it. */
+const line = ({ name, body, folded }) => `${name}: ${body.text}${folded?.edited ? ' (edited)' : ''}`;
+
 test('the server dies in mid-conversation: both resume, nothing is missing or doubled', async () => {
   const talk = async (person, total) => {
     for (let i = 1; i <= total; i += 1) {
@@ -127,12 +130,12 @@ test('the server dies in mid-conversation: both resume, nothing is missing or do
     pages.push(await person.sees('every word and the quote', complete, 45_000));
     await person.page.locator('.message.draft').waitFor({ state: 'detached' });
   }
-  const stored = (await ann.history()).map(({ name, body }) => `${name}: ${body.text}`);
+  const stored = (await ann.history()).map(line);
   assert.deepEqual(pages[0], stored.slice(-pages[0].length), 'Ann sees the log');
   assert.deepEqual(pages[1], stored.slice(-pages[1].length), 'Bob sees the log');
   for (const text of wanted) assert.equal(count(stored, text), 1, text);
   for (const user of ['ann', 'bob']) {
-    const order = stored.filter((line) => line.includes(`: ${user} `)).map((line) => Number(/ (\d+) of/.exec(line)[1]));
+    const order = stored.filter((said) => said.includes(`: ${user} `)).map((said) => Number(/ (\d+) of/.exec(said)[1]));
     assert.deepEqual(order, [...order].sort((a, b) => a - b), `${user}'s words stand in their order`);
   }
 });
@@ -148,7 +151,7 @@ test('the past is read page by page, and the reader keeps their place', async ()
   const before = await place();
   const all = await bob.sees('the first words', (said) => said[0] === 'Ann: first words');
   assert.ok(Math.abs((await place()) - before) < 30, 'what was at the top is still there');
-  assert.deepEqual(all, (await bob.history()).map(({ name, body }) => `${name}: ${body.text}`));
+  assert.deepEqual(all, (await bob.history()).map(line));
 });
 
 test('nobody complained', () => {

@@ -66,6 +66,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             if frame["type"] == kind {
                 return frame;
             }
+            if frame["type"] == "error" {
+                eprintln!("instead of {kind} came {frame}"); // shown if what is waited for never comes
+            }
         }
     }
 
