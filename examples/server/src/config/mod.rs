@@ -5,7 +5,7 @@ mod value;
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
-use chat_engine::Retention;
+use chat_core::Retention;
 use clap::Parser;
 
 use options::Command;
