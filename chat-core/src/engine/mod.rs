@@ -155,9 +155,9 @@ impl Engine {
     /// Takes authentication back: of one login of a user, or of all. Ends the sessions concerned on every node, by
     /// hint, and within one head poll where the hint is lost.
     ///
-    /// Whoever connects later with what was given before this is refused if their [`Identity`] says when it was given, as
-    /// that of a JSON Web Token does; else it is the [`Authenticator`](crate::Authenticator) that must refuse them. That is
-    /// known for as long as the user's inbox keeps this entry.
+    /// Whoever connects later with what was given before this is refused if their [`Identity`](crate::Identity) says
+    /// when it was given, as that of a JSON Web Token does; else it is the [`Authenticator`] that must refuse them. That
+    /// is known for as long as the user's inbox keeps this entry.
     pub async fn revoke(&self, user: &UserId, login: Option<&str>) -> Result<(), HubError> {
         let inner = self.inner();
         let cause = Key::new(inner.clock.now().0, clock::bytes(&*inner.entropy));

@@ -1,4 +1,4 @@
-//! The suite of [`Feed`](crate::store::Feed).
+//! The suite of [`Feed`].
 
 // What a case shows is said once: beside its name in the documentation of the port.
 #![allow(missing_docs)]
