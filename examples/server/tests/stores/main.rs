@@ -57,11 +57,11 @@ async fn rooms_follow_their_messages_after_crashes_on_mongodb_and_postgresql() {
     for _ in 0..4 {
         let (site, token) = (Site::clone(&server), ann.clone());
         let busy = tokio::spawn(async move { make_rooms(&site, &token).await });
-        tokio::time::sleep(Duration::from_millis(500)).await; // a crash at whatever is going on by then
+        tokio::time::sleep(Duration::from_secs(3)).await; // a crash at whatever is going on by then
         server.crash_and_restart();
         made.extend(busy.await.unwrap());
     }
-    assert!(made.len() > 4, "some rooms were made before the crashes");
+    assert!(made.len() > 4, "some rooms were made before the crashes: {made:?}");
     let listed = list(&server, &ann).await;
     for (room, sent) in &made {
         let head = listed.get(room).unwrap_or_else(|| panic!("{room} is not listed of {}", listed.len()));
