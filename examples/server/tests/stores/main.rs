@@ -4,7 +4,10 @@
 //! `eval "$(scripts/services env)"; cargo test -p chat-server --test stores -- --ignored`
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use chat_core::store::fsck::fsck;
 use reqwest::{Method, StatusCode};
@@ -22,29 +25,39 @@ fn url(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} says where the server is: see scripts/services"))
 }
 
+/// Returns a name that no other run has used: what stands under it is not removed, and may be of another version.
+fn fresh(what: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    format!("{what}_{now}")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: scripts/test"]
 async fn what_was_acknowledged_outlives_a_crash_on_postgresql() {
-    acknowledged_outlives_a_crash(&url("CHAT_TEST_POSTGRES")).await;
+    acknowledged_outlives_a_crash(&format!("{}?schema={}", url("CHAT_TEST_POSTGRES"), fresh("crash"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB or MySQL: scripts/test"]
 async fn what_was_acknowledged_outlives_a_crash_on_mariadb() {
-    acknowledged_outlives_a_crash(&url("CHAT_TEST_MYSQL").replacen("mysql:", "mariadb:", 1)).await;
+    let (server, place) = (url("CHAT_TEST_MYSQL"), fresh("crash"));
+    let mut root = <sqlx::MySqlConnection as sqlx::Connection>::connect(&server).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {place}"))).execute(&mut root).await.unwrap();
+    let server = server.rsplit_once('/').unwrap().0.replacen("mysql:", "mariadb:", 1);
+    acknowledged_outlives_a_crash(&format!("{server}/{place}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MongoDB: scripts/test"]
 async fn what_was_acknowledged_outlives_a_crash_on_mongodb() {
-    acknowledged_outlives_a_crash(&format!("{}/chat", url("CHAT_TEST_MONGODB"))).await;
+    acknowledged_outlives_a_crash(&format!("{}/{}", url("CHAT_TEST_MONGODB"), fresh("crash"))).await;
 }
 
 /// Messages in one database and rooms in another: whenever the process is killed, the rooms follow their logs in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MongoDB and PostgreSQL: scripts/test"]
 async fn rooms_follow_their_messages_after_crashes_on_mongodb_and_postgresql() {
-    let place = format!("hybrid{}", std::process::id());
+    let place = fresh("hybrid");
     let messages = format!("{}/{place}", url("CHAT_TEST_MONGODB"));
     let rooms = format!("{}?schema={place}", url("CHAT_TEST_POSTGRES"));
     let folder = tempfile::tempdir().unwrap();

@@ -3,13 +3,13 @@
 use std::{
     path::PathBuf,
     process::{Command, Output},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
+    fresh,
     server::{Server, Site, key},
     socket::Socket,
     url,
@@ -33,7 +33,8 @@ async fn a_server_moves_from_sqlite_to_postgresql_and_its_clients_go_on_where_th
     }
     // Bob has seen the tenth, and is away from then on.
     let cursor = json!({ "room": room, "seq": sent[9].1["seq"], "id": sent[9].1["id"] });
-    let (from, to) = (format!("sqlite:{}", old.folder.path().join("chat.db").display()), fresh_schema());
+    let from = format!("sqlite:{}", old.folder.path().join("chat.db").display());
+    let to = format!("{}?schema={}", url("CHAT_TEST_POSTGRES"), fresh("moved"));
 
     let refused = copy(&from, &to);
     assert!(!refused.status.success(), "the server is still running");
@@ -71,12 +72,6 @@ async fn post(site: &Site, token: &str, messages: &str, message: &Value) -> Valu
     let answer = site.post_as(token, messages, message.clone()).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
     answer.json()
-}
-
-/// Returns the URL of a schema that no other run has used: what stands under it is not removed.
-fn fresh_schema() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-    format!("{}?schema=moved_{now}", url("CHAT_TEST_POSTGRES"))
 }
 
 fn copy(from: &str, to: &str) -> Output {
