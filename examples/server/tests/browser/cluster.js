@@ -126,6 +126,14 @@ test('a bot is killed', async () => {
   bots[0] = startBot();
 });
 
+test('both bots are killed, and a command waits for others', async () => {
+  for (const bot of bots) bot.kill('SIGKILL');
+  await ann.say('/stock=AAPL.US');
+  bots = [startBot(), startBot()];
+  asked += 1;
+  await bob.sees(`quote ${asked}`, (said) => quotes(said).length >= asked, BACK_MS);
+});
+
 for (const name of ['rabbitmq', 'redis', 'postgres']) {
   test(`${name} is killed`, async () => {
     await killService(name);
