@@ -25,6 +25,10 @@ use crate::{
 
 /// A draft whose access keeps changing under it is answered retry after so many judgements.
 const JUDGEMENTS_MAX: u8 = 8;
+
+/// A batch that was not taken is tried again after this, and after twice as long each time, up to half a second.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+
 /// The last ids of so many rooms are remembered, to chain hints; forgetting one costs other nodes a read, unless
 /// somebody follows the room here.
 const TAILS_MAX: usize = 4_096;
@@ -304,7 +308,7 @@ async fn call(
     let started = Instant::now();
     let trips = started + engine.limits.append_within;
     let mut tripped = false;
-    let mut wait = Duration::from_millis(10);
+    let mut wait = FIRST_WAIT;
     let outcomes = loop {
         let mut answer = spawn_append(engine, batch.clone());
         let result = loop {
@@ -318,7 +322,9 @@ async fn call(
         match result {
             Ok(Ok(outcomes)) => break Some(outcomes),
             Ok(Err(error)) if error.is_transient() => {
-                tracing::warn!(%error, "the store did not take a batch; it is repeated");
+                if wait == FIRST_WAIT {
+                    tracing::warn!(%error, "the store did not take a batch; it is repeated until it does");
+                }
                 engine.doubt_store(&error);
             }
             Ok(Err(error)) => {
@@ -335,7 +341,7 @@ async fn call(
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_millis(500));
     };
-    engine.store_ok(outcomes.is_some());
+    engine.store_answers(outcomes.is_some());
     if engine.doubts_store() {
         engine.poll_now.notify_one();
     }
@@ -354,7 +360,7 @@ fn spawn_append(engine: &Inner, batch: Arc<Vec<Append>>) -> JoinHandle<Answer> {
 
 /// Tells everybody in the batch to retry. Always true.
 fn trip(engine: &Inner, shares: &mut [Share]) -> bool {
-    engine.store_ok(false);
+    engine.store_answers(false);
     let error = soon();
     shares.iter_mut().flat_map(|share| &mut share.submissions).for_each(|submission| submission.refuse_now(&error));
     true
