@@ -55,6 +55,10 @@ pub enum Event {
     Retry(Refused),
     /// The client will never know whether the draft is stored: a cut, a time-out, its own end.
     Info(Unknown),
+    /// A client begins to send a slash command, which is not stored, but answered once.
+    Command(Asking),
+    /// The client is told that the command is taken: an answer will come.
+    Accepted(Unknown),
     /// A client receives a room from now on, after `from`.
     Sub(Followed),
     /// A client receives a room no more.
@@ -102,6 +106,20 @@ pub struct Sent {
     pub hash: Name,
 }
 
+/// Is a slash command on its way. Its one answer is stored in the room by `bot` under the key `reply`; it has the hash
+/// `notice` if it says that there was no answer in time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Asking {
+    pub c: Name,
+    pub user: Name,
+    pub room: Name,
+    pub key: Name,
+    pub bot: Name,
+    pub reply: Name,
+    pub notice: Name,
+}
+
 /// Is the good answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -123,7 +141,7 @@ pub struct Refused {
     pub code: Name,
 }
 
-/// Is no answer.
+/// Is no answer, or one that says no more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Unknown {

@@ -18,6 +18,7 @@ pub enum Promise {
     P8,
     P11,
     P12,
+    P15,
 }
 
 impl Promise {
@@ -34,6 +35,7 @@ impl Promise {
             Self::P8 => "everybody arrives at the end",
             Self::P11 => "a server that stops answers first",
             Self::P12 => "only members receive and send",
+            Self::P15 => "a command has one answer",
         }
     }
 }

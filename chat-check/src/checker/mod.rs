@@ -8,9 +8,11 @@
 //! | `stored` | P1, P2, P6, P7: answers and reads against the log |
 //! | `order` | P4: the order of what was sent |
 //! | `received` | P3, P4, P5, P6, P8, P12: what receivers were told |
+//! | `commands` | P15: one answer to each slash command |
 //! | `restored` | what may be gone after a restore: only the end, and who has seen it is told |
 //! | `links` | P11: what servers that stopped did with their connections |
 
+mod commands;
 mod finding;
 mod links;
 mod members;
@@ -60,6 +62,7 @@ pub fn check(history: &[Record]) -> Verdict {
         let members = Members::of(room.members.iter().copied());
         stored::judge(name, room, &members, &mut findings);
         order::judge(room, &mut findings);
+        commands::judge(history, room, &mut findings);
         let receivers = received::judge(history, &restores, room, &members, &mut findings);
         summary.add_room(room, &receivers);
     }

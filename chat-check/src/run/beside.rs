@@ -1,6 +1,6 @@
 //! What the nodes share beside their store: a broker, presence, a queue. Each is a URL, or a server of this run's own.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use super::{
     Failure,
@@ -22,7 +22,7 @@ pub(super) enum Over {
 /// Is all of it. Dropping it ends what is this run's own.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
-    own: Vec<Service>,
+    own: Vec<Arc<Service>>,
     /// What nodes are told, whichever broker they use.
     flags: Vec<String>,
     broker: Option<String>,
@@ -57,14 +57,21 @@ impl Beside {
         let service = Service::named(asked, place)?;
         service.start()?;
         let url = service.url();
-        self.own.push(service);
+        self.own.push(Arc::new(service));
         url
     }
 
     /// Returns a server of this run's own.
     pub(super) fn service(&self, name: &str) -> Result<&Service, Failure> {
         let service = self.own.iter().find(|service| service.name == name);
-        service.ok_or_else(|| format!("--service {name}: it is none of --broker, --bridge, --presence, --queue").into())
+        service
+            .map(|service| &**service)
+            .ok_or_else(|| format!("--service {name}: it is none of --broker, --bridge, --presence, --queue").into())
+    }
+
+    /// Returns all servers of this run's own.
+    pub(super) fn own(&self) -> &[Arc<Service>] {
+        &self.own
     }
 
     /// Returns what nodes are told.

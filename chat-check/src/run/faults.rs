@@ -11,6 +11,7 @@ use super::{
     client::Client,
     cluster::Cluster,
     disk,
+    everything::Mending,
     plan::Scenario,
     postgres::Standbys,
     recorder::Recorder,
@@ -41,6 +42,8 @@ pub(super) struct Breaker<'a> {
     pub(super) chance: Chance,
     /// How long the load runs in peace before each fault, on average.
     pub(super) every: Duration,
+    /// What is on its way to be whole again, in the scenario `everything`.
+    pub(super) mending: Mending,
 }
 
 impl Breaker<'_> {
@@ -68,10 +71,12 @@ impl Breaker<'_> {
                 Scenario::Failover => self.fail_over(start).await?,
                 Scenario::FailoverAsync => self.fail_over_late().await?,
                 Scenario::Restore => self.restore(start).await?,
+                Scenario::Everything => self.break_anything(start).await?,
                 Scenario::Cut | Scenario::Slow => {}
             }
             done(round);
         }
+        self.mending.done().await?;
         self.clients.iter().for_each(|client| client.tap.cut_one_in(0));
         self.cluster.until_ready(true).await
     }
@@ -82,7 +87,7 @@ impl Breaker<'_> {
         Ok(())
     }
 
-    fn node(&mut self) -> Result<usize, Failure> {
+    pub(super) fn node(&mut self) -> Result<usize, Failure> {
         Ok(self.chance.below(self.cluster.nodes.len() as u64).try_into()?)
     }
 
@@ -94,7 +99,7 @@ impl Breaker<'_> {
         Ok(())
     }
 
-    async fn pause(&mut self, start: u64) -> Result<(), Failure> {
+    pub(super) async fn pause(&mut self, start: u64) -> Result<(), Failure> {
         let node = self.node()?;
         let node = &self.cluster.nodes[node];
         node.signal("STOP")?;

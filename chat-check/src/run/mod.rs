@@ -16,7 +16,7 @@
 //! | `direct`, `synced` | a store that is tried without servers; a server that is traced |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
-//! | `faults`, `slow` | what is broken; clients that do not read |
+//! | `faults`, `everything`, `slow` | what is broken; all of it, at random; clients that do not read |
 //! | `rest`, `recorder`, `progress` | accounts, rooms and logs over HTTP; the history; what is shown |
 
 mod beside;
@@ -25,6 +25,7 @@ mod client;
 mod cluster;
 mod direct;
 mod disk;
+mod everything;
 mod faults;
 mod frames;
 mod load;
@@ -56,6 +57,7 @@ use self::{
     chance::Chance,
     client::Entrance,
     cluster::Cluster,
+    everything::Mending,
     faults::Breaker,
     postgres::Standbys,
     progress::Progress,
@@ -150,7 +152,9 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
     let (cluster, store, beside, rest) = (&mut cluster, &store, &mut beside, &rest);
     let service = plan.service.clone().unwrap_or_default();
-    let mut breaker = Breaker { cluster, store, standbys, beside, service, rest, clients, recorder, chance, every };
+    let mending = Mending::default();
+    let mut breaker =
+        Breaker { cluster, store, standbys, beside, service, rest, clients, recorder, chance, every, mending };
     let progress = Progress::new(recorder.clone(), plan.rounds);
     breaker.run(plan.scenario, plan.rounds, |round| progress.show(round)).await?;
 

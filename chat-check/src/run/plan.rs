@@ -39,6 +39,9 @@ pub enum Scenario {
     FailoverAsync,
     /// PostgreSQL is put back to a base backup that was made when the round began.
     Restore,
+    /// kill -9 or SIGSTOP of whatever this run has started: a node, the store, the broker, presence. What was broken
+    /// before may be away still, except for the nodes: one at a time.
+    Everything,
 }
 
 impl Scenario {

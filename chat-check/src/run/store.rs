@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ const DATABASES: [&str; 3] = ["postgres", "mariadb", "mongodb"];
 #[derive(Debug)]
 pub(super) struct Store {
     url: String,
-    own: Option<Service>,
+    own: Option<Arc<Service>>,
 }
 
 impl Store {
@@ -47,7 +48,7 @@ impl Store {
         open_folder(folder, &disk)?;
         let own = Service::named(asked, disk)?;
         own.start()?;
-        Ok(Self { url: own.url()?, own: Some(own) })
+        Ok(Self { url: own.url()?, own: Some(Arc::new(own)) })
     }
 
     /// Returns its URL, as nodes take it.
@@ -61,7 +62,7 @@ impl Store {
     }
 
     /// Returns the server, if it is this run's own and may be broken.
-    pub(super) fn own(&self) -> Result<&Service, Failure> {
+    pub(super) fn own(&self) -> Result<&Arc<Service>, Failure> {
         self.own
             .as_ref()
             .ok_or_else(|| "only a database server of the run's own is broken: --store postgres, say".into())

@@ -5,6 +5,7 @@
 
 mod accepted;
 mod clean;
+mod commands;
 mod rejected;
 mod restored;
 

@@ -73,10 +73,10 @@ impl Inner {
             }
             Ok(Admitted::Command(line, place)) => {
                 self.clone().carry_out(sender.clone(), room, key, line, move |done| {
-                    if let (Err(error), Some(place)) = (&done, &place)
-                        && error.code.is_retryable()
-                    {
-                        place.hold();
+                    match (&done, &place) {
+                        (Ok(_), Some(place)) => place.settle(),
+                        (Err(error), Some(place)) if error.code.is_retryable() => place.hold(),
+                        _ => {}
                     }
                     answer(done);
                 });

@@ -1,7 +1,7 @@
 //! A draft on its way through a lane, and who waits for it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Weak,
@@ -20,6 +20,10 @@ use crate::{
 /// Rooms of one session in which a refused draft has to come again first. Beyond that, drafts to further rooms are
 /// refused for good: only these lose no order by it.
 const HELD_MAX: usize = 1_024;
+
+/// Drafts of one session whose good answer is remembered: at least as many as it may have requests under way. Of what a
+/// client sent before it had that answer, no more can be on its way.
+const SETTLED_MAX: usize = 64;
 
 /// Is where a draft was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +109,12 @@ impl Submission {
 
     pub(crate) fn reply(mut self, result: Result<Stored, HubError>) {
         match result {
-            Ok(stored) => self.reply.send(Ok(stored)),
+            Ok(stored) => {
+                if let Some(place) = &self.place {
+                    place.settle();
+                }
+                self.reply.send(Ok(stored));
+            }
             Err(error) => self.refuse_now(&error),
         }
     }
@@ -154,6 +163,8 @@ struct OrderState {
     held: HashMap<RoomId, (Key, u64)>,
     /// The tries under way: as many as a session has requests.
     under_way: Vec<UnderWay>,
+    /// What was answered well of late: its sender does not send it again, whatever becomes of another try.
+    settled: VecDeque<(RoomId, Key)>,
 }
 
 #[derive(Debug)]
@@ -210,12 +221,27 @@ impl Place {
     /// Notes that this draft has to come again first, unless an earlier one has to.
     pub(crate) fn hold(&self) {
         let mut state = self.order.state.lock();
-        if self.overtaken.load(Ordering::Acquire) {
+        if self.overtaken.load(Ordering::Acquire) || state.settled.contains(&(self.room, self.key)) {
             return;
         }
         let held = state.held.entry(self.room).or_insert((self.key, self.number));
         if self.number < held.1 {
             *held = (self.key, self.number);
+        }
+    }
+
+    /// Notes that the sender has what it wanted: it waits for no other try of this draft, and sends none again.
+    pub(crate) fn settle(&self) {
+        let mut state = self.order.state.lock();
+        if state.settled.len() >= SETTLED_MAX {
+            state.settled.pop_front();
+        }
+        state.settled.push_back((self.room, self.key));
+        if let Some((first, refused)) = state.held.get(&self.room).copied()
+            && first == self.key
+        {
+            state.held.remove(&self.room);
+            state.overtake(self.room, refused);
         }
     }
 
@@ -273,6 +299,28 @@ mod tests {
         assert!(!second_again.is_behind());
         zeroth.hold();
         assert!(first_again.is_behind() && second_again.is_behind());
+    }
+
+    #[test]
+    fn a_second_try_that_is_refused_holds_nothing_up_once_the_first_was_answered_well() {
+        let (order, room) = (Arc::new(Order::default()), RoomId::named("r"));
+        let [first, second] = [1, 1].map(|number| order.admit(room, key(number)).unwrap());
+        first.settle();
+        second.hold();
+        order.admit(room, key(2)).unwrap().settle();
+        order.admit(room, key(1)).unwrap().hold(); // sent before the answer had come, and read after it was given
+        order.admit(room, key(3)).unwrap();
+    }
+
+    #[test]
+    fn a_try_that_was_refused_is_forgotten_when_an_earlier_one_is_answered_well() {
+        let (order, room) = (Arc::new(Order::default()), RoomId::named("r"));
+        let [first, second, later] = [1, 1, 2].map(|number| order.admit(room, key(number)).unwrap());
+        second.hold();
+        assert_eq!(order.admit(room, key(3)).unwrap_err().code, Code::Behind);
+        first.settle();
+        assert!(later.is_behind(), "it would be stored before what was refused behind the second try");
+        order.admit(room, key(2)).unwrap();
     }
 
     #[test]
