@@ -11,6 +11,7 @@ use super::{
     client::Client,
     cluster::Cluster,
     disk,
+    partition::Links,
     plan::Scenario,
     postgres::Standbys,
     recorder::Recorder,
@@ -39,6 +40,8 @@ pub(super) struct Breaker<'a> {
     pub(super) clients: Vec<&'a Client>,
     pub(super) recorder: &'a Recorder,
     pub(super) chance: Chance,
+    /// What `partition` breaks.
+    pub(super) links: Option<Links>,
     /// How long the load runs in peace before each fault, on average.
     pub(super) every: Duration,
 }
@@ -65,10 +68,11 @@ impl Breaker<'_> {
                 Scenario::ServiceKill => self.service_kill(start).await?,
                 Scenario::ServicePause => self.service_pause(start).await?,
                 Scenario::Move => self.move_over().await?,
+                Scenario::Partition => self.partition(start).await?,
                 Scenario::Failover => self.fail_over(start).await?,
                 Scenario::FailoverAsync => self.fail_over_late().await?,
                 Scenario::Restore => self.restore(start).await?,
-                Scenario::Cut | Scenario::Slow => {}
+                Scenario::Cut | Scenario::Slow | Scenario::Presence | Scenario::Revoke => {}
             }
             done(round);
         }
@@ -82,7 +86,7 @@ impl Breaker<'_> {
         Ok(())
     }
 
-    fn node(&mut self) -> Result<usize, Failure> {
+    pub(super) fn node(&mut self) -> Result<usize, Failure> {
         Ok(self.chance.below(self.cluster.nodes.len() as u64).try_into()?)
     }
 

@@ -5,8 +5,10 @@
 
 mod accepted;
 mod clean;
+mod presence;
 mod rejected;
 mod restored;
+mod revoked;
 
 use chat_check::{
     checker::{Promise, Verdict, check},
