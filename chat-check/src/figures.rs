@@ -1,6 +1,9 @@
 //! How long things took, out of a history: the same figures for a run of a minute ago and for one of last year.
 
 mod isolation;
+mod partition;
+mod presence;
+mod revoked;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -44,6 +47,16 @@ pub struct Figures {
     pub restart: Times,
     /// How long a server that was asked to stop took.
     pub drain: Times,
+    /// From a request, while a node was cut off from its store, to the answer.
+    pub storeless: Times,
+    /// From when a node was cut off from its clients to when it had ended all their connections.
+    pub half_open: Times,
+    /// From when somebody went to when a watcher was told so, and the same of those who came.
+    pub gone: Times,
+    #[allow(missing_docs)] // see above
+    pub here: Times,
+    /// From the end of a login to the end of each of its connections, with a broker and without one.
+    pub revoked: [Times; 2],
     /// Drafts acknowledged in a second, over all.
     pub rate: u64,
     /// The most connections that were opened in one second.
@@ -57,8 +70,13 @@ impl Figures {
         for record in history {
             pass.see(record, &mut figures);
         }
-        let Self { ack, delivery, resume, away, restart, drain, .. } = &mut figures;
-        for times in [ack, delivery, resume, away, restart, drain] {
+        (figures.storeless, figures.half_open) = (partition::storeless(history), partition::half_open(history));
+        [figures.gone, figures.here] = presence::seen(history);
+        figures.revoked = revoked::cut_off(history);
+        let Self { ack, delivery, resume, away, restart, drain, storeless, half_open, gone, here, revoked, .. } =
+            &mut figures;
+        let lists = [ack, delivery, resume, away, restart, drain, storeless, half_open, gone, here];
+        for times in lists.into_iter().chain(revoked) {
             times.0.sort_unstable();
         }
         let begin = history.iter().find(|record| matches!(record.event, Event::Open(_))).map_or(0, |record| record.t);
@@ -174,6 +192,12 @@ impl fmt::Display for Figures {
             ("cut off to caught up", &self.away),
             ("kill to listening", &self.restart),
             ("SIGTERM to exit", &self.drain),
+            ("no store to answer", &self.storeless),
+            ("no clients to found", &self.half_open),
+            ("went to seen", &self.gone),
+            ("came to seen", &self.here),
+            ("revoked to cut off", &self.revoked[0]),
+            ("without a broker", &self.revoked[1]),
         ];
         for (what, times) in lists.into_iter().filter(|(_, times)| times.count() > 0) {
             let at = |percent| times.percentile(percent).unwrap_or_default();

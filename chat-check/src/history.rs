@@ -93,6 +93,50 @@ pub enum Event {
     Final(Log),
     /// Something of the server was measured from outside.
     Sample(Sample),
+    /// A user who was nowhere is connected.
+    Came(Person),
+    /// A user is connected nowhere any more, or only to what is dead.
+    Went(Person),
+    /// A client that watches who is online sees one who is or is not: in a list, or since it is told of a change.
+    Seen(Sight),
+    /// A client watches nobody any more.
+    Unwatch(Watcher),
+    /// The login that a client lives by has ended, and whoever ended it was told so.
+    Revoked(Revocation),
+}
+
+/// Is somebody.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Person {
+    pub user: Name,
+}
+
+/// Is what a watcher sees of somebody; `listed` if it had asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Sight {
+    pub c: Name,
+    pub user: Name,
+    pub online: bool,
+    #[serde(default)]
+    pub listed: bool,
+}
+
+/// Is the end of a login: the client may receive for `within_ms` longer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Revocation {
+    pub c: Name,
+    pub why: Name,
+    pub within_ms: u64,
+}
+
+/// Is who watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Watcher {
+    pub c: Name,
 }
 
 /// Is a draft on its way.

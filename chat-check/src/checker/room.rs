@@ -131,6 +131,11 @@ pub(super) fn of(record: &Record) -> Option<&str> {
         | Event::Hangup(_)
         | Event::Fault(_)
         | Event::Sample(_)
-        | Event::Exit(_) => return None,
+        | Event::Exit(_)
+        | Event::Came(_)
+        | Event::Went(_)
+        | Event::Seen(_)
+        | Event::Unwatch(_)
+        | Event::Revoked(_) => return None,
     })
 }

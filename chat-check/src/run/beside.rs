@@ -1,9 +1,10 @@
 //! What the nodes share beside their store: a broker, presence, a queue. Each is a URL, or a server of this run's own.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use super::{
     Failure,
+    network::Network,
     plan::Plan,
     service::{Service, open_folder},
 };
@@ -27,12 +28,19 @@ pub(super) struct Beside {
     flags: Vec<String>,
     broker: Option<String>,
     bridge: Option<String>,
+    network: Option<Arc<Network>>,
+}
+
+/// Returns which servers of its own a plan asks for beside its store.
+pub(super) fn own(plan: &Plan) -> BTreeSet<&str> {
+    let asked = [&plan.broker, &plan.bridge, &plan.presence, &plan.queue];
+    asked.into_iter().flatten().map(String::as_str).filter(|asked| !asked.contains(':')).collect()
 }
 
 impl Beside {
     /// Starts what was asked for by name, each only once.
-    pub(super) fn open(plan: &Plan, folder: &Path) -> Result<Self, Failure> {
-        let mut beside = Self::default();
+    pub(super) fn open(plan: &Plan, folder: &Path, network: Option<&Arc<Network>>) -> Result<Self, Failure> {
+        let mut beside = Self { network: network.cloned(), ..Self::default() };
         let mut open = |asked: &Option<String>| asked.as_ref().map(|asked| beside.place(asked, folder)).transpose();
         let (broker, bridge) = (open(&plan.broker)?, open(&plan.bridge)?);
         let mut flags = Vec::new();
@@ -54,8 +62,9 @@ impl Beside {
         let place = folder.join("services");
         fs::create_dir_all(&place)?;
         open_folder(folder, &place)?;
-        let service = Service::named(asked, place)?;
+        let service = Service::named(asked, place)?.placed(self.network.as_ref(), asked);
         service.start()?;
+        service.publish()?;
         let url = service.url();
         self.own.push(Arc::new(service));
         url

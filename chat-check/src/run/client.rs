@@ -76,7 +76,7 @@ impl Entrance {
 
 /// The client's defaults, but for the longest wait between two tries to connect: a server here is back at once, and
 /// dies again before a client that waits as long as people's do has seen it.
-fn config(user: &User) -> ClientConfig {
+pub(super) fn config(user: &User) -> ClientConfig {
     let mut config = ClientConfig::default().header("authorization", format!("Bearer {}", user.token));
     config.backoff_max = Duration::from_millis(500);
     config

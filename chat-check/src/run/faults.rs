@@ -12,6 +12,7 @@ use super::{
     cluster::Cluster,
     disk,
     everything::Mending,
+    partition::Links,
     plan::Scenario,
     postgres::Standbys,
     recorder::Recorder,
@@ -40,6 +41,8 @@ pub(super) struct Breaker<'a> {
     pub(super) clients: Vec<&'a Client>,
     pub(super) recorder: &'a Recorder,
     pub(super) chance: Chance,
+    /// What `partition` breaks.
+    pub(super) links: Option<Links>,
     /// How long the load runs in peace before each fault, on average.
     pub(super) every: Duration,
     /// What is on its way to be whole again, in the scenario `everything`.
@@ -68,11 +71,12 @@ impl Breaker<'_> {
                 Scenario::ServiceKill => self.service_kill(start).await?,
                 Scenario::ServicePause => self.service_pause(start).await?,
                 Scenario::Move => self.move_over().await?,
+                Scenario::Partition => self.partition(start).await?,
                 Scenario::Failover => self.fail_over(start).await?,
                 Scenario::FailoverAsync => self.fail_over_late().await?,
                 Scenario::Restore => self.restore(start).await?,
                 Scenario::Everything => self.break_anything(start).await?,
-                Scenario::Cut | Scenario::Slow => {}
+                Scenario::Cut | Scenario::Slow | Scenario::Presence | Scenario::Revoke => {}
             }
             done(round);
         }

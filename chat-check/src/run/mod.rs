@@ -15,6 +15,9 @@
 //! | `store`, `postgres`, `disk` | the store; who takes over as its primary; a disk that is full |
 //! | `direct`, `synced` | a store that is tried without servers; a server that is traced |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
+//! | `network`, `partition` | a network of the run's own; its links that are broken |
+//! | `presence`, `sight` | people who come and go; who watches them |
+//! | `revoke` | logins that end |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
 //! | `faults`, `everything`, `slow` | what is broken; all of it, at random; clients that do not read |
 //! | `rest`, `recorder`, `progress` | accounts, rooms and logs over HTTP; the history; what is shown |
@@ -29,13 +32,18 @@ mod everything;
 mod faults;
 mod frames;
 mod load;
+mod network;
+mod partition;
 mod plan;
 mod postgres;
+mod presence;
 mod progress;
 mod recorder;
 mod rest;
+mod revoke;
 mod server;
 mod service;
+mod sight;
 mod slow;
 mod stage;
 mod store;
@@ -59,10 +67,12 @@ use self::{
     cluster::Cluster,
     everything::Mending,
     faults::Breaker,
+    partition::Links,
     postgres::Standbys,
     progress::Progress,
     recorder::Recorder,
     rest::Rest,
+    revoke::Revoker,
     server::Launch,
     stage::Stage,
     store::Store,
@@ -123,22 +133,31 @@ async fn bounded<T>(at_most: u64, work: impl Future<Output = Result<T, Failure>>
 
 async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Failure> {
     let mut chance = Chance::of(plan.seed.unwrap_or_default());
-    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull)?;
+    let network = partition::network(plan)?;
+    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull, network.as_ref())?;
     if plan.scenario.breaks_store() {
         store.own()?; // before anybody is troubled
     }
     let standbys =
         if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
-    let mut beside = Beside::open(plan, folder)?;
+    let mut beside = Beside::open(plan, folder, network.as_ref())?;
     if let Some(service) = &plan.service {
         beside.service(service)?;
     }
-    let launch = launch(plan, folder, &store, standbys.as_ref(), &beside)?;
+    let launch = Launch { network: network.clone(), ..launch(plan, folder, &store, standbys.as_ref(), &beside)? };
     let mut cluster = Cluster::start(launch, plan.nodes).await?;
     let rest = Rest::at(cluster.addresses())?;
+    if plan.scenario == Scenario::Presence {
+        let crowd = presence::Crowd::gather(plan, &mut cluster, &rest, recorder, chance).await?;
+        return crowd.perform(plan, network.as_deref()).await;
+    }
     let text_min = if plan.scenario == Scenario::Slow { slow::TEXT } else { 0 };
     let nodes = cluster.addresses();
     let entrance = Entrance { nodes, recorder: recorder.clone(), text_min, is_slow: false };
+    if plan.scenario == Scenario::Revoke {
+        let (cluster, rest, beside, network) = (&cluster, &rest, &beside, network.as_deref());
+        return Revoker { entrance, cluster, rest, beside, network, chance }.run(plan).await;
+    }
     let stage = Stage::set(plan, &suffix(plan, &store), entrance, rest.clone(), &mut chance).await?;
     let crowd = stage.perform(plan, &mut chance).await?;
     if plan.scenario == Scenario::Slow {
@@ -150,11 +169,12 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     }
 
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
+    let links = network.map(|network| Links::of(network, plan, &mut chance));
     let (cluster, store, beside, rest) = (&mut cluster, &store, &mut beside, &rest);
     let service = plan.service.clone().unwrap_or_default();
     let mending = Mending::default();
     let mut breaker =
-        Breaker { cluster, store, standbys, beside, service, rest, clients, recorder, chance, every, mending };
+        Breaker { cluster, store, standbys, beside, service, rest, clients, recorder, chance, links, every, mending };
     let progress = Progress::new(recorder.clone(), plan.rounds);
     breaker.run(plan.scenario, plan.rounds, |round| progress.show(round)).await?;
 
@@ -173,7 +193,7 @@ fn launch(
     let url = standbys.map_or_else(|| store.url().to_owned(), |standbys| standbys.url(store.url()));
     let (args, ports) = (vec!["--store".to_owned(), url], beside.args(Over::Old));
     let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
-    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret })
+    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret, network: None })
 }
 
 /// Where others have been before, people of this run need names that nobody had.

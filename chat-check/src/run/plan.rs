@@ -33,6 +33,15 @@ pub enum Scenario {
     ServicePause,
     /// All nodes move from the --broker to the --bridge, one after the other, and the next time back.
     Move,
+    /// The link between a node and one of the others, or its clients, is broken for some seconds, in one of five ways.
+    /// Each server is in a network namespace of its own, which needs root.
+    Partition,
+    /// kill -9 of a node, whose people stay away for as long as --every says and come back to other nodes; then all
+    /// come and go every three seconds. Watchers on every node say who they are told is online.
+    Presence,
+    /// Logins end, by logout, ban and a new password, of people who are connected to every node: with the broker, in
+    /// the next round while it is dead, and with --split in the one after that while a node is cut off from it.
+    Revoke,
     /// PostgreSQL's primary dies, and its synchronous standby takes over: nothing may be lost.
     Failover,
     /// PostgreSQL's primary dies, and a standby takes over that was not told of the last second.
@@ -72,7 +81,7 @@ pub struct Plan {
     #[arg(long, default_value_t = 100)]
     pub rate: u32,
     /// People, each with a client that sends and receives
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=200))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=1_000))]
     pub users: u32,
     /// Rooms, each with half of the people in it
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
@@ -106,6 +115,13 @@ pub struct Plan {
     /// Which of this run's own servers `service-kill` and `service-pause` break: `rabbitmq`, `redis`
     #[arg(long, required_if_eq_any([("scenario", "service-kill"), ("scenario", "service-pause")]))]
     pub service: Option<String>,
+    /// The longest time for which `partition` breaks a link, in seconds; the shortest is 3 s
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(4..=300))]
+    pub longest: u64,
+    /// `presence` cuts a node off from where presence is kept, for --longest, instead of killing it; `revoke` does so
+    /// from the broker in one round of three. Needs root
+    #[arg(long)]
+    pub split: bool,
     /// Decides what is broken when and who sends where
     #[arg(long)]
     pub seed: Option<u64>,

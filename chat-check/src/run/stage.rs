@@ -19,6 +19,7 @@ use super::{
     chance::Chance,
     client::{Client, Entrance, User, hash, name},
     load::{Publisher, keep_door, read_along},
+    recorder::Recorder,
     rest::Rest,
 };
 use crate::history::{self, Acked, Change, Event, Log, Row, Sent};
@@ -154,16 +155,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Writes what stands in the rooms before anybody talks, as if its author had just sent it.
     async fn write_beginnings(&self) -> Result<(), Failure> {
         for room in &self.rooms {
-            for entry in self.rest.log(&self.owner.token, *room).await? {
-                let Row { seq, id, key, user, hash } = row(&entry);
-                let (c, room) = (user.clone(), name(*room));
-                let sent = Sent { c: c.clone(), user, room: room.clone(), key: key.clone(), hash };
-                self.entrance.recorder.add(Event::Send(sent));
-                self.entrance.recorder.add(Event::Ack(Acked { c, room, key, seq, id }));
-            }
+            write_beginning(&self.rest, &self.owner.token, *room, &self.entrance.recorder).await?;
         }
         Ok(())
     }
@@ -171,16 +165,37 @@ impl Stage {
     /// Writes the logs as they stand now, and who was a member when.
     pub(super) async fn write_ends(&self) -> Result<(), Failure> {
         for room in &self.rooms {
-            let log = self.rest.log(&self.owner.token, *room).await?;
-            for (user, change, seq) in log.iter().flat_map(memberships) {
-                let member = history::Membership { room: name(*room), user, change, seq };
-                self.entrance.recorder.add(Event::Member(member));
-            }
-            let rows = log.iter().map(row).collect();
-            self.entrance.recorder.add(Event::Final(Log { room: name(*room), trimmed: 0, rows }));
+            write_end(&self.rest, &self.owner.token, *room, &self.entrance.recorder).await?;
         }
         Ok(())
     }
+}
+
+/// Writes what stands in a room before anybody talks, as if its author had just sent it.
+pub(super) async fn write_beginning(
+    rest: &Rest,
+    token: &str,
+    room: RoomId,
+    recorder: &Recorder,
+) -> Result<(), Failure> {
+    for entry in rest.log(token, room).await? {
+        let Row { seq, id, key, user, hash } = row(&entry);
+        let (c, room) = (user.clone(), name(room));
+        recorder.add(Event::Send(Sent { c: c.clone(), user, room: room.clone(), key: key.clone(), hash }));
+        recorder.add(Event::Ack(Acked { c, room, key, seq, id }));
+    }
+    Ok(())
+}
+
+/// Writes a log as it stands now, and who was a member when.
+pub(super) async fn write_end(rest: &Rest, token: &str, room: RoomId, recorder: &Recorder) -> Result<(), Failure> {
+    let log = rest.log(token, room).await?;
+    for (user, change, seq) in log.iter().flat_map(memberships) {
+        recorder.add(Event::Member(history::Membership { room: name(room), user, change, seq }));
+    }
+    let rows = log.iter().map(row).collect();
+    recorder.add(Event::Final(Log { room: name(room), trimmed: 0, rows }));
+    Ok(())
 }
 
 async fn register(count: u32, suffix: &str, rest: &Rest) -> Result<Vec<User>, Failure> {

@@ -13,12 +13,21 @@ use tokio::time::sleep;
 
 use super::{
     Failure, disk,
+    network::Network,
     server::PATIENCE,
     service::{Service, open_folder},
 };
 
 /// What is a database, of the services.
 const DATABASES: [&str; 3] = ["postgres", "mariadb", "mongodb"];
+
+/// What its place in a network is called.
+pub(super) const STORE: &str = "store";
+
+/// Tells whether this is a server of the run's own.
+pub(super) fn is_own(asked: &str) -> bool {
+    DATABASES.contains(&asked)
+}
 
 /// Is where the nodes keep their logs. Dropping it ends and removes a server of the run's own.
 #[derive(Debug)]
@@ -30,14 +39,19 @@ pub(super) struct Store {
 impl Store {
     /// Finds or starts what was asked for: `sqlite`, the name of a service, or a URL; a service on a small disk, if that is
     /// wanted.
-    pub(super) fn open(asked: &str, folder: &Path, small: bool) -> Result<Self, Failure> {
+    pub(super) fn open(
+        asked: &str,
+        folder: &Path,
+        small: bool,
+        network: Option<&Arc<Network>>,
+    ) -> Result<Self, Failure> {
         if asked == "sqlite" {
             return Ok(Self { url: format!("sqlite:{}", folder.join("chat.db").display()), own: None });
         }
         if asked.contains(':') {
             return Ok(Self { url: asked.to_owned(), own: None });
         }
-        if !DATABASES.contains(&asked) {
+        if !is_own(asked) {
             return Err(format!("--store {asked}: neither a URL nor sqlite, {}", DATABASES.join(", ")).into());
         }
         let disk = folder.join("disk");
@@ -46,8 +60,9 @@ impl Store {
             disk::mount(&disk)?;
         }
         open_folder(folder, &disk)?;
-        let own = Service::named(asked, disk)?;
+        let own = Service::named(asked, disk)?.placed(network, STORE);
         own.start()?;
+        own.publish()?;
         Ok(Self { url: own.url()?, own: Some(Arc::new(own)) })
     }
 
