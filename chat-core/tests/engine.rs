@@ -201,10 +201,10 @@ struct Away(AtomicBool);
 #[async_trait]
 impl StoreFault for Away {
     async fn before(&self, _: &mut Call) -> Result<(), StoreError> {
-        match self.0.load(Ordering::Acquire) {
-            true => Err(StoreError::new(StoreErrorKind::Unavailable, "anything")),
-            false => Ok(()),
+        if self.0.load(Ordering::Acquire) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "anything"));
         }
+        Ok(())
     }
 }
 
