@@ -29,6 +29,7 @@ pub(super) struct Beside {
     broker: Option<String>,
     bridge: Option<String>,
     network: Option<Arc<Network>>,
+    queue: Option<String>,
 }
 
 /// Returns which servers of its own a plan asks for beside its store.
@@ -42,13 +43,17 @@ impl Beside {
     pub(super) fn open(plan: &Plan, folder: &Path, network: Option<&Arc<Network>>) -> Result<Self, Failure> {
         let mut beside = Self { network: network.cloned(), ..Self::default() };
         let mut open = |asked: &Option<String>| asked.as_ref().map(|asked| beside.place(asked, folder)).transpose();
-        let (broker, bridge) = (open(&plan.broker)?, open(&plan.bridge)?);
+        let (mut broker, bridge) = (open(&plan.broker)?, open(&plan.bridge)?);
+        if plan.partitioned {
+            broker = broker.map(|url| url + "?partitioned=1");
+        }
+        let (presence, queue) = (open(&plan.presence)?, open(&plan.queue)?);
         let mut flags = Vec::new();
-        for (flag, asked) in [("--presence", &plan.presence), ("--queue", &plan.queue)] {
-            flags.extend(open(asked)?.into_iter().flat_map(|url| [flag.to_owned(), url]));
+        for (flag, url) in [("--presence", &presence), ("--queue", &queue)] {
+            flags.extend(url.iter().flat_map(|url| [flag.to_owned(), url.clone()]));
         }
         flags.extend(plan.messages.iter().flat_map(|url| ["--messages".to_owned(), url.clone()]));
-        Ok(Self { flags, broker, bridge, ..beside })
+        Ok(Self { flags, broker, bridge, queue, ..beside })
     }
 
     /// Returns the URL of what is one already, or of a server by this name.
@@ -76,6 +81,11 @@ impl Beside {
         service
             .map(|service| &**service)
             .ok_or_else(|| format!("--service {name}: it is none of --broker, --bridge, --presence, --queue").into())
+    }
+
+    /// Returns the URL of the queue of commands.
+    pub(super) fn queue(&self) -> Option<&str> {
+        self.queue.as_deref()
     }
 
     /// Returns all servers of this run's own.

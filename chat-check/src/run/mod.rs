@@ -12,6 +12,7 @@
 //! | `plan` | what is to be run |
 //! | `cluster`, `server` | the processes that are broken |
 //! | `service`, `beside` | a server of the run's own; the brokers and others beside the store |
+//! | `bots` | bots in processes of their own |
 //! | `store`, `postgres`, `disk` | the store; who takes over as its primary; a disk that is full |
 //! | `direct`, `synced` | a store that is tried without servers; a server that is traced |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
@@ -23,6 +24,7 @@
 //! | `rest`, `recorder`, `progress` | accounts, rooms and logs over HTTP; the history; what is shown |
 
 mod beside;
+mod bots;
 mod chance;
 mod client;
 mod cluster;
@@ -62,6 +64,7 @@ use tokio::{
 
 use self::{
     beside::{Beside, Over},
+    bots::Bots,
     chance::Chance,
     client::Entrance,
     cluster::Cluster,
@@ -84,6 +87,11 @@ pub use self::{
 
 /// Is why a run could not be done; broken promises are no failure of the run.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Is why a run has ended early: somebody has stopped it.
+#[derive(Debug, thiserror::Error)]
+#[error("ended by a signal")]
+pub struct Stopped;
 
 /// Gives this process what a plan needs that a process can only be given when it begins. Returns at once, or begins the
 /// program again.
@@ -126,8 +134,8 @@ async fn bounded<T>(at_most: u64, work: impl Future<Output = Result<T, Failure>>
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         done = timeout(Duration::from_secs(at_most), work) => done.map_err(|_| format!("not done after {at_most} s"))?,
-        _ = terminate.recv() => Err("ended by a signal".into()),
-        _ = interrupt.recv() => Err("interrupted".into()),
+        _ = terminate.recv() => Err(Stopped.into()),
+        _ = interrupt.recv() => Err(Stopped.into()),
     }
 }
 
@@ -141,11 +149,17 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     let standbys =
         if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
     let mut beside = Beside::open(plan, folder, network.as_ref())?;
-    if let Some(service) = &plan.service {
-        beside.service(service)?;
+    // Before anybody waits for it, it is known to be there.
+    let service = plan.service.clone().or(plan.queue.clone()).unwrap_or_default();
+    if plan.scenario.breaks_service() {
+        beside.service(&service)?;
     }
     let launch = Launch { network: network.clone(), ..launch(plan, folder, &store, standbys.as_ref(), &beside)? };
     let mut cluster = Cluster::start(launch, plan.nodes).await?;
+    let bots = match beside.queue().filter(|_| plan.scenario == Scenario::Bots) {
+        Some(queue) => Some(Bots::start(&cluster.nodes[0].beside("stock-bot")?, queue, folder, plan.bots)?),
+        None => None,
+    };
     let rest = Rest::at(cluster.addresses())?;
     if plan.scenario == Scenario::Presence {
         let crowd = presence::Crowd::gather(plan, &mut cluster, &rest, recorder, chance).await?;
@@ -171,12 +185,25 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
     let links = network.map(|network| Links::of(network, plan, &mut chance));
     let (cluster, store, beside, rest) = (&mut cluster, &store, &mut beside, &rest);
-    let service = plan.service.clone().unwrap_or_default();
     let mending = Mending::default();
-    let mut breaker =
-        Breaker { cluster, store, standbys, beside, service, rest, clients, recorder, chance, links, every, mending };
-    let progress = Progress::new(recorder.clone(), plan.rounds);
-    breaker.run(plan.scenario, plan.rounds, |round| progress.show(round)).await?;
+    let mut breaker = Breaker {
+        cluster,
+        store,
+        standbys,
+        beside,
+        service,
+        rest,
+        clients,
+        recorder,
+        chance,
+        links,
+        every,
+        mending,
+        bots,
+    };
+    let steps = plan.steps();
+    let progress = Progress::new(recorder.clone(), steps.iter().map(|(_, rounds)| rounds).sum());
+    breaker.run(&steps, |round| progress.show(round)).await?;
 
     stage.settle(crowd).await?;
     stage.write_ends().await

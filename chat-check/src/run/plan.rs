@@ -51,12 +51,23 @@ pub enum Scenario {
     /// kill -9 or SIGSTOP of whatever this run has started: a node, the store, the broker, presence. What was broken
     /// before may be away still, except for the nodes: one at a time.
     Everything,
+    /// RabbitMQ's memory alarm, for half a minute: it takes nothing from those who publish.
+    BrokerBlocked,
+    /// kill -9 of a stock bot, and every tenth time of the --queue; people ask the bots all the time.
+    Bots,
+    /// Something of everything that can be broken with this store and this --service, one after the other.
+    Programme,
 }
 
 impl Scenario {
     /// Tells whether the scenario breaks the server on which the store is.
     pub(super) fn breaks_store(self) -> bool {
         matches!(self, Self::StoreKill | Self::StorePause | Self::StoreFull) || self.needs_postgres()
+    }
+
+    /// Tells whether the scenario breaks the --service, or the --queue if there is none.
+    pub(super) fn breaks_service(self) -> bool {
+        matches!(self, Self::ServiceKill | Self::ServicePause | Self::Bots)
     }
 
     /// Tells whether the scenario knows how to do this with PostgreSQL only.
@@ -106,12 +117,21 @@ pub struct Plan {
     /// The broker that `move` leads to, in the same words
     #[arg(long, required_if_eq("scenario", "move"))]
     pub bridge: Option<String>,
+    /// RabbitMQ tells a node only what its rooms need
+    #[arg(long)]
+    pub partitioned: bool,
     /// Where the nodes keep who is online: a URL, or `redis`
     #[arg(long)]
     pub presence: Option<String>,
     /// A queue of commands: a URL, `rabbitmq` or `redis`
-    #[arg(long)]
+    #[arg(long, required_if_eq("scenario", "bots"))]
     pub queue: Option<String>,
+    /// Stock bots, in the scenario `bots`
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub bots: u32,
+    /// Slash commands a second, in the scenario `bots`
+    #[arg(long, default_value_t = 20)]
+    pub commands: u32,
     /// Which of this run's own servers `service-kill` and `service-pause` break: `rabbitmq`, `redis`
     #[arg(long, required_if_eq_any([("scenario", "service-kill"), ("scenario", "service-pause")]))]
     pub service: Option<String>,
@@ -134,6 +154,22 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Returns what is done one after the other, and how many times each.
+    pub(super) fn steps(&self) -> Vec<(Scenario, u32)> {
+        use Scenario::{Cut, Drain, Kill, Pause, Programme, ServiceKill, ServicePause, StoreKill, StorePause};
+        if self.scenario != Programme {
+            return vec![(self.scenario, self.rounds)];
+        }
+        let mut steps = vec![(Kill, 4), (Pause, 2), (Drain, 2), (Cut, 4)];
+        if self.store != "sqlite" && !self.store.contains(':') {
+            steps.extend([(StoreKill, 2), (StorePause, 1)]);
+        }
+        if self.service.is_some() {
+            steps.extend([(ServiceKill, 1), (ServicePause, 1)]);
+        }
+        steps.repeat(self.rounds as usize)
+    }
+
     /// Returns how many clients are slow.
     pub(super) fn slow(&self) -> Slow {
         let is_slow = u32::from(self.scenario == Scenario::Slow);

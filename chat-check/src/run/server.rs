@@ -119,9 +119,21 @@ impl Server {
         self.child.wait().map(drop)
     }
 
+    /// Returns another program that was built with it.
+    pub(super) fn beside(&self, name: &str) -> Result<PathBuf, Failure> {
+        let other = self.launch.binary.with_file_name(name);
+        if other.exists() { Ok(other) } else { Err(format!("{} is not there: build it", other.display()).into()) }
+    }
+
     /// Returns the process's id.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Returns how much memory it has, in KiB.
+    pub(super) fn memory_kib(&self) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        number_after(&status, "VmRSS:").ok_or_else(|| "a process without memory".into())
     }
 
     /// Sends a signal by its name.
@@ -146,6 +158,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Finds the line that begins with a name and returns the number after it.
+pub(super) fn number_after(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }
 
 /// Sends a signal by its name to processes that are there.

@@ -60,14 +60,26 @@ impl Service {
     }
 
     fn script(&self, verb: &str) -> Result<String, Failure> {
+        self.told(&[verb, self.name])
+    }
+
+    /// Has RabbitMQ's own tool tell it something.
+    pub(super) fn rabbitmqctl(&self, what: &[&str]) -> Result<(), Failure> {
+        if self.name != "rabbitmq" {
+            return Err(format!("{} is no RabbitMQ", self.name).into());
+        }
+        self.told(&[&["rabbitmqctl"], what].concat()).map(drop)
+    }
+
+    fn told(&self, words: &[&str]) -> Result<String, Failure> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
         let inside = |(network, part): &(Arc<Network>, String)| network.inside(part, &script);
         let mut command = self.network.as_ref().map_or_else(|| Command::new(&script), inside);
-        let done = command.args([verb, self.name]).env("TMPDIR", &self.folder).output()?;
+        let done = command.args(words).env("TMPDIR", &self.folder).output()?;
         if done.status.success() {
             Ok(String::from_utf8_lossy(&done.stdout).into_owned())
         } else {
-            Err(format!("scripts/services {verb} {}: {}", self.name, String::from_utf8_lossy(&done.stderr)).into())
+            Err(format!("scripts/services {}: {}", words.join(" "), String::from_utf8_lossy(&done.stderr)).into())
         }
     }
 

@@ -26,6 +26,8 @@ use crate::history::{self, Acked, Change, Event, Log, Row, Sent};
 
 /// Everything has arrived this long after the last fault, or never will.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+/// Who is owed an answer by a bot has it this long after the last question, or the notice that there is none.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(45);
 
 /// Is who talks where.
 pub(super) struct Stage {
@@ -91,7 +93,7 @@ impl Stage {
             let node = usize::try_from(chance.below(plan.nodes.into()))?;
             let client = stage.entrance.connect(user.name.to_string(), user, node, rooms, chance.fork()).await?;
             stage.clients.push(client);
-            if plan.scenario == Scenario::Cut {
+            if plan.steps().iter().any(|(scenario, _)| *scenario == Scenario::Cut) {
                 let c = format!("{}-second", user.name);
                 let second = stage.entrance.connect(c, user, node + 1, BTreeSet::new(), chance.fork()).await?;
                 stage.seconds.push(second);
@@ -114,6 +116,13 @@ impl Stage {
             let second = self.seconds.get(at).cloned();
             let publisher = Publisher::new(client.clone(), second, every, chance.fork()).await?;
             tasks.spawn(publisher.run(stopped.clone()));
+        }
+        if plan.scenario == Scenario::Bots {
+            let every = Duration::from_secs(1) * u32::try_from(talkers.len())? / plan.commands.max(1);
+            for client in talkers {
+                let asking = Publisher::asking(client.clone(), self.door, every, chance.fork()).await?;
+                tasks.spawn(asking.run(stopped.clone()));
+            }
         }
         let keeper = extra("keeper".to_owned(), 0, chance.fork()).await?;
         let guests =
@@ -143,6 +152,10 @@ impl Stage {
         drop(stop);
         while let Some(ended) = tasks.join_next().await {
             ended?;
+        }
+        let deadline = Instant::now() + ANSWERED_WITHIN;
+        while self.clients.iter().any(|client| client.is_owed()) && Instant::now() < deadline {
+            sleep(Duration::from_millis(50)).await;
         }
         let deadline = Instant::now() + SETTLED_WITHIN;
         for room in &self.rooms {
