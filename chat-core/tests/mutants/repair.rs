@@ -121,7 +121,9 @@ impl RoomStore for Broken {
     async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
         let mut rooms = self.inner.rooms(which, page).await?;
         if self.lost.load(SeqCst) {
-            rooms.iter_mut().for_each(|summary| summary.read = Seq::ZERO);
+            for summary in &mut rooms {
+                summary.read = Seq::ZERO;
+            }
         }
         Ok(rooms)
     }
