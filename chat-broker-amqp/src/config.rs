@@ -5,8 +5,9 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use percent_encoding::percent_decode_str;
 
-/// RabbitMQ's own port.
+/// RabbitMQ's own ports, without TLS and with it.
 const PORT: u16 = 5672;
+const TLS_PORT: u16 = 5671;
 /// A broker that says nothing for twice as long is given up: in about ten seconds, instead of the usual two minutes.
 const HEARTBEAT_SECONDS: u16 = 5;
 /// Jobs that wait in one queue: at a thousand a second, a hundred seconds of workers that do nothing.
@@ -24,12 +25,14 @@ const JOBS_MAX: u32 = 100_000;
 ///
 /// | in the URL | is |
 /// |---|---|
+/// | `amqps` | the same over TLS, with the feature `tls`: certificates that the system trusts |
 /// | several hosts | members of one cluster, tried in turn |
 /// | the path | the virtual host, `/` if there is none |
 /// | `namespace` | what all names begin with, `chat` by default: engines with different ones never hear each other |
 /// | `partitioned=1` | hints go only to the nodes that have use for them, see [`AmqpBroker`](crate::AmqpBroker) |
 #[derive(Clone)]
 pub struct AmqpConfig {
+    scheme: AMQPScheme,
     hosts: Vec<(String, u16)>,
     user: String,
     password: String,
@@ -43,9 +46,12 @@ pub struct AmqpConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The scheme is not `amqp`.
-    #[error("the URL of a RabbitMQ begins with amqp://")]
+    /// The scheme is neither `amqp` nor `amqps`.
+    #[error("the URL of a RabbitMQ begins with amqp:// or amqps://")]
     Scheme,
+    /// This program was built without TLS to RabbitMQ.
+    #[error("amqps: needs the feature `tls`")]
+    Tls,
     /// A host is missing, or a port is no number.
     #[error("the URL names no host, or a port that is no number")]
     Host,
@@ -63,14 +69,20 @@ pub enum ConfigError {
 impl AmqpConfig {
     /// Reads a URL. Refuses the user `guest` and an empty password unless all hosts are this machine.
     pub fn parse(url: &str) -> Result<Self, ConfigError> {
-        let rest = url.strip_prefix("amqp://").ok_or(ConfigError::Scheme)?;
+        let (scheme, port, rest) = match url.split_once("://").ok_or(ConfigError::Scheme)? {
+            ("amqp", rest) => (AMQPScheme::AMQP, PORT, rest),
+            ("amqps", _) if !cfg!(feature = "tls") => return Err(ConfigError::Tls),
+            ("amqps", rest) => (AMQPScheme::AMQPS, TLS_PORT, rest),
+            _ => return Err(ConfigError::Scheme),
+        };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         // From the last `@` on: a password may hold one that nobody escaped.
         let (login, place) = rest.rsplit_once('@').unwrap_or(("guest:guest", rest));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         let (hosts, vhost) = place.split_once('/').unwrap_or((place, ""));
         let this = Self {
-            hosts: hosts.split(',').map(host).collect::<Result<_, _>>()?,
+            scheme,
+            hosts: hosts.split(',').map(|text| host(text, port)).collect::<Result<_, _>>()?,
             user: decoded(user)?,
             password: decoded(password)?,
             vhost: if vhost.is_empty() { "/".to_owned() } else { decoded(vhost)? },
@@ -113,7 +125,7 @@ impl AmqpConfig {
     fn place(&self, (host, port): &(String, u16)) -> AMQPUri {
         let userinfo = AMQPUserInfo { username: self.user.clone(), password: self.password.clone() };
         AMQPUri {
-            scheme: AMQPScheme::AMQP,
+            scheme: self.scheme.clone(),
             authority: AMQPAuthority { userinfo, host: host.clone(), port: *port },
             vhost: self.vhost.clone(),
             query: AMQPQueryString { heartbeat: Some(HEARTBEAT_SECONDS), ..AMQPQueryString::default() },
@@ -124,6 +136,7 @@ impl AmqpConfig {
 impl fmt::Debug for AmqpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AmqpConfig")
+            .field("scheme", &self.scheme)
             .field("hosts", &self.hosts)
             .field("vhost", &self.vhost)
             .field("namespace", &self.namespace)
@@ -133,11 +146,11 @@ impl fmt::Debug for AmqpConfig {
     }
 }
 
-fn host(text: &str) -> Result<(String, u16), ConfigError> {
+fn host(text: &str, usual: u16) -> Result<(String, u16), ConfigError> {
     // The colons of an IPv6 address stand in brackets.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| ConfigError::Host)?),
-        _ => (text, PORT),
+        _ => (text, usual),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() { Err(ConfigError::Host) } else { Ok((host.to_owned(), port)) }
@@ -165,6 +178,16 @@ mod tests {
         assert_eq!((&*config.namespace, config.partitioned), ("x_1", true));
         let second: Vec<_> = config.places(1).map(|place| place.authority.host).collect();
         assert_eq!(second, ["b", "::1", "a"]);
+    }
+
+    #[test]
+    fn over_tls_it_is_another_port() {
+        let config = AmqpConfig::parse("amqps://u:p@mq");
+        if cfg!(feature = "tls") {
+            assert_eq!(config.unwrap().hosts, [("mq".to_owned(), 5671)]);
+        } else {
+            assert_eq!(config.unwrap_err(), ConfigError::Tls);
+        }
     }
 
     #[test]

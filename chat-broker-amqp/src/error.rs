@@ -1,6 +1,6 @@
 //! What the driver's errors mean to the engine.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use chat_core::{
     broker::{BrokerError, BrokerErrorKind},
@@ -42,6 +42,8 @@ impl Failure {
             // No such virtual host or none of ours, access refused, declared with other arguments, not supported.
             ErrorKind::ProtocolError(error) => !matches!(error.get_id(), 402 | 403 | 406 | 530 | 540),
             ErrorKind::InvalidProtocolVersion(_) | ErrorKind::AuthProviderError(_) => false,
+            // TLS: a certificate that nobody vouches for, or of another name.
+            ErrorKind::IOError(error) => error.kind() != io::ErrorKind::InvalidData,
             _ => true,
         }
     }

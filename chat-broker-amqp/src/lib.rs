@@ -8,6 +8,12 @@
 //! | `queue`, `publisher`, `worker`, `receipt`, `dead_letters` | [`AmqpQueue`]: pushing, taking, settling, and what is given up |
 //! | `names`, `letter` | what queues are called and how they are made; how a job travels |
 //!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `tls` | no | `amqps:`, by rustls with ring |
+//!
 //! All names begin with the namespace, so that engines share a RabbitMQ without hearing each other.
 
 mod broker;

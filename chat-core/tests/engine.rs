@@ -3,8 +3,17 @@
 
 mod common;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
 use chat_core::{
-    Body, Code, Cursor, Draft, Event, Hub, Identity, Key, Page, Posted, RoomId, RoomSpec, Seq, Start, Text,
+    Body, Code, Cursor, Draft, Engine, Event, Hub, Identity, Key, Page, Posted, RoomId, RoomSpec, Seq, Start,
+    StoreError, StoreErrorKind, Text,
+    conformance::faulty::{Call, FaultyStore, StoreFault},
+    memory::MemoryStore,
 };
 use common::{Stream, engine, human, user};
 use futures::StreamExt;
@@ -183,4 +192,28 @@ async fn draining_closes_sessions_and_refuses_what_is_new() {
     let last = events.collect::<Vec<_>>().await.pop().unwrap();
     assert!(matches!(last, Event::Closed(error) if error.code == Code::Draining));
     assert!(!engine.is_ready().await);
+}
+
+/// Is away when told so.
+#[derive(Default)]
+struct Away(AtomicBool);
+
+#[async_trait]
+impl StoreFault for Away {
+    async fn before(&self, _: &mut Call) -> Result<(), StoreError> {
+        if self.0.load(Ordering::Acquire) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "anything"));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_store_is_away_is_not_ready_although_nobody_is_there_to_find_out() {
+    let store = Arc::new(FaultyStore::new(MemoryStore::new(), Away::default()));
+    let engine = Engine::builder().store(store.clone()).build().await.unwrap();
+    for away in [false, true, false] {
+        store.fault().0.store(away, Ordering::Release);
+        assert_eq!(engine.is_ready().await, !away);
+    }
 }

@@ -34,7 +34,13 @@ impl Intruder {
         let node = NodeId::random([9; 16]);
         let body = json!({ "node": node.to_string(), "hints": [hint] }).to_string();
         let seal = seal.map_or([0; 32], |secret| {
-            Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(&body).finalize().into_bytes().into()
+            Hmac::<Sha256>::new_from_slice(secret)
+                .unwrap()
+                .chain_update([1])
+                .chain_update(&body)
+                .finalize()
+                .into_bytes()
+                .into()
         });
         self.sends([&[1], &seal[..], body.as_bytes()].concat()).await;
     }

@@ -39,7 +39,7 @@
 //! | `mongodb` | no | stores at `mongodb://host/database?namespace=chat_`; brings rustls with ring |
 //! | `redis` | no | brokers, presence and work queues at `redis://:password@host?namespace=chat`, or `redis+cluster://:password@host1,host2` |
 //! | `amqp` | no | brokers and work queues at `amqp://user:password@host,host:port/vhost?partitioned=1&namespace=chat` |
-//! | `tls` | no | TLS to SQL servers and Redis, by rustls with ring |
+//! | `tls` | no | TLS to SQL servers, RabbitMQ (`amqps:`) and Redis (`rediss:`), by rustls with ring |
 //!
 //! Without any of them there are `memory:` stores, brokers, presence and queues.
 //!

@@ -46,6 +46,7 @@ impl Part {
             Self::Broker | Self::Queue => &[
                 ("memory", None),
                 ("amqp", Some("amqp")),
+                ("amqps", Some("amqp")),
                 ("redis", Some("redis")),
                 ("rediss", Some("redis")),
                 ("redis+cluster", Some("redis")),

@@ -50,6 +50,12 @@ impl Place {
         AmqpConfig::parse(&url).expect("a URL")
     }
 
+    /// Returns the configuration for a RabbitMQ that is reached over TLS.
+    pub(crate) fn config_over_tls(&self, host: &str) -> AmqpConfig {
+        let url = format!("amqps://guest:guest@{host}?namespace={}", self.namespace);
+        AmqpConfig::parse(&url).expect("a URL, and the feature `tls`")
+    }
+
     pub(crate) fn name(&self, rest: &str) -> String {
         format!("{}.{rest}", self.namespace)
     }

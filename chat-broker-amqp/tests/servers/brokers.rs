@@ -210,6 +210,26 @@ async fn of_several_hosts_one_that_is_there_is_enough() {
     are_joined(&speaker, &mut listener).await;
 }
 
+/// The broker ends all connections to it, and refuses new ones as if the URL were wrong.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: scripts/test"]
+async fn a_virtual_host_that_is_gone_is_waited_for() {
+    let place = Place::make();
+    let vhost = place.name("vhost");
+    rabbitmqctl(&["add_vhost", &vhost]);
+    rabbitmqctl(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]);
+    let broker = AmqpBroker::new(place.config_at(&format!("{}/{vhost}", server()), ""));
+    let (speaker, mut listener) = (Node::attach(&broker).await, Node::attach(&broker).await);
+    are_joined(&speaker, &mut listener).await;
+    rabbitmqctl(&["delete_vhost", &vhost]);
+    listener.is_interrupted().await;
+    assert!(speaker.says("to nobody").await.is_err());
+    rabbitmqctl(&["add_vhost", &vhost]);
+    rabbitmqctl(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]);
+    are_joined(&speaker, &mut listener).await;
+    rabbitmqctl(&["delete_vhost", &vhost]);
+}
+
 /// A node does not wait for a broker in order to start: hints only make things fast.
 #[tokio::test]
 #[ignore = "needs RabbitMQ: scripts/test"]

@@ -11,6 +11,8 @@ mod common;
 mod brokers;
 mod queues;
 mod refused;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::time::Duration;
 

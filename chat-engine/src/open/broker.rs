@@ -12,7 +12,7 @@ pub(crate) async fn broker(url: &Url) -> Result<Arc<dyn Broker>, OpenError> {
     match url.scheme(Part::Broker)? {
         "memory" => Ok(Arc::new(MemoryBroker::new())),
         #[cfg(feature = "amqp")]
-        "amqp" => {
+        "amqp" | "amqps" => {
             let config = chat_broker_amqp::AmqpConfig::parse(url.as_str());
             let config = config.map_err(|source| OpenError::refused(Part::Broker, url, source))?;
             Ok(Arc::new(chat_broker_amqp::AmqpBroker::new(config)))

@@ -27,7 +27,7 @@ pub(crate) async fn queue(url: &Url) -> Result<Arc<dyn WorkQueue>, OpenError> {
     match url.scheme(Part::Queue)? {
         "memory" => Ok(Arc::new(MemoryQueue::new())),
         #[cfg(feature = "amqp")]
-        "amqp" => Ok(Arc::new(amqp(url)?)),
+        "amqp" | "amqps" => Ok(Arc::new(amqp(url)?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => Ok(Arc::new(redis(url).await?)),
         scheme => Err(OpenError::unknown(Part::Queue, scheme)),
@@ -41,7 +41,7 @@ pub async fn open_dead_letters(url: &str) -> Result<Arc<dyn DeadLetters>, OpenEr
     let url = &Url::new(url);
     match url.scheme(Part::Queue)? {
         #[cfg(feature = "amqp")]
-        "amqp" => Ok(Arc::new(amqp(url)?)),
+        "amqp" | "amqps" => Ok(Arc::new(amqp(url)?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => Ok(Arc::new(redis(url).await?)),
         scheme => Err(OpenError::unknown(Part::Queue, scheme)),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chat_check::proxy::{Proxy, Way};
 use chat_core::{
     UserId,
     broker::{Attached, Broker, BrokerErrorKind, Heard, Link, Topic},
@@ -25,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer than the driver's own attempts to reconnect last.
 const LONG_OUTAGE: Duration = Duration::from_secs(10);
 
-struct Node {
-    link: Arc<dyn Link>,
+pub(crate) struct Node {
+    pub(crate) link: Arc<dyn Link>,
     heard: BoxStream<'static, Heard>,
 }
 
@@ -36,19 +37,19 @@ async fn node(url: &str, number: u8) -> Node {
     Node { link, heard }
 }
 
-async fn pair(url: &str) -> (Node, Node) {
+pub(crate) async fn pair(url: &str) -> (Node, Node) {
     let (speaker, listener) = (node(url, 1).await, node(url, 2).await);
     listener.link.listen(&topics()).await.unwrap();
     (speaker, listener)
 }
 
 /// Enough for every server of a cluster to have some.
-fn topics() -> Vec<Topic> {
+pub(crate) fn topics() -> Vec<Topic> {
     (0..24).map(|number| Topic::new(number).unwrap()).collect()
 }
 
 impl Node {
-    async fn interrupted(&mut self) {
+    pub(crate) async fn interrupted(&mut self) {
         let interrupted = async { while self.heard.next().await.unwrap() != Heard::Interrupted {} };
         timeout(PATIENCE, interrupted).await.expect("told of the interruption");
     }
@@ -66,7 +67,7 @@ impl Node {
 }
 
 /// Speaks on all topics until each was heard since.
-async fn all_is_heard(speaker: &Node, listener: &mut Node) {
+pub(crate) async fn all_is_heard(speaker: &Node, listener: &mut Node) {
     let deadline = Instant::now() + PATIENCE;
     let mut missing = topics();
     while !missing.is_empty() {
@@ -129,6 +130,28 @@ fn a_server_that_sleeps_holds_nobody_up_and_is_heard_when_it_wakes() {
         listener.interrupted().await;
         sleeping.wait().unwrap();
         all_is_heard(&speaker, &mut listener).await;
+    });
+}
+
+/// Both ends take the connection for whole, and nothing passes any more: as behind a firewall that has forgotten it.
+#[test]
+#[ignore = "needs redis-server: scripts/test"]
+fn a_connection_over_which_nothing_comes_is_given_up_and_made_again() {
+    run(async {
+        let redis = Redis::start(&[]);
+        let proxy = Proxy::to(redis.address().parse().unwrap()).await.unwrap();
+        let speaker = node(&redis.url(), 1).await;
+        let mut listener = node(&format!("redis://{}", proxy.address()), 2).await;
+        listener.link.listen(&topics()).await.unwrap();
+        all_is_heard(&speaker, &mut listener).await;
+        proxy.answers(Way::Swallow);
+        let begun = Instant::now();
+        let refused = listener.link.publish(&[(topics()[0], Bytes::new())]).await.unwrap_err();
+        assert!(refused.is_transient() && begun.elapsed() < Duration::from_secs(5), "{refused} {:?}", begun.elapsed());
+        listener.interrupted().await; // what it only hears over is asked, too
+        proxy.answers(Way::Pass);
+        all_is_heard(&speaker, &mut listener).await;
+        listener.link.publish(&[(topics()[0], Bytes::new())]).await.unwrap();
     });
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;
+mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 mod namespaces;

@@ -78,17 +78,46 @@ impl Drop for Redis {
 
 /// Starts three servers and makes a cluster of them.
 pub(crate) fn cluster() -> Vec<Redis> {
+    cluster_of(3, 0)
+}
+
+/// Starts three servers and one more for each, which takes over when it is killed.
+pub(crate) fn cluster_with_replicas() -> Vec<Redis> {
+    let nodes = cluster_of(6, 1);
+    let follows = |node: &Redis| !node.cli(&["info", "replication"]).contains("master_link_status:down");
+    until("the replicas follow", || nodes.iter().all(follows));
+    nodes
+}
+
+fn cluster_of(nodes: usize, replicas: u8) -> Vec<Redis> {
     let start = |_| {
         let bus = free_port().to_string();
-        Redis::start(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-require-full-coverage", "no"])
+        let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-require-full-coverage", "no"];
+        Redis::start(&[&cluster[..], &["--cluster-node-timeout", "2000"]].concat())
     };
-    let nodes: Vec<_> = (0..3).map(start).collect();
+    let nodes: Vec<_> = (0..nodes).map(start).collect();
     let mut create = Command::new("redis-cli");
-    create.args(["--cluster", "create", "--cluster-yes"]).args(nodes.iter().map(Redis::address));
+    create.args(["--cluster", "create", "--cluster-yes", "--cluster-replicas", &replicas.to_string()]);
+    create.args(nodes.iter().map(Redis::address));
     assert!(create.stdout(Stdio::null()).status().unwrap().success());
     let is_ok = |node: &Redis| node.cli(&["cluster", "info"]).contains("cluster_state:ok");
     until("the cluster is formed", || nodes.iter().all(is_ok));
     nodes
+}
+
+/// Returns the position of the server that has the slot of a key and takes writes to it.
+pub(crate) fn owner(nodes: &[Redis], key: &str) -> usize {
+    let slot: u16 = nodes[0].cli(&["cluster", "keyslot", key]).trim().parse().unwrap();
+    let has = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        first.parse().is_ok_and(|first: u16| first <= slot) && last.parse().is_ok_and(|last: u16| slot <= last)
+    };
+    let owns = |node: &Redis| {
+        let table = node.cli(&["cluster", "nodes"]);
+        let own = table.lines().find(|line| line.contains("myself")).unwrap();
+        own.contains("master") && own.split(' ').skip(8).any(has)
+    };
+    nodes.iter().position(owns).expect("somebody has it")
 }
 
 pub(crate) fn cluster_url(nodes: &[Redis]) -> String {

@@ -19,10 +19,10 @@ use crate::{
 const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
 
 /// Is a running bot; dropping it kills it.
-struct Bot(Child);
+pub(crate) struct Bot(Child);
 
 impl Bot {
-    fn start(shared: &Shared) -> Self {
+    pub(crate) fn start(shared: &Shared) -> Self {
         let beside = Path::new(binary().get_program()).with_file_name("stock-bot");
         let mut bot = Command::new(&beside);
         bot.args(["--sample", "--queue", shared.queue()]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -39,7 +39,7 @@ impl Drop for Bot {
 }
 
 /// Types a command until a server has taken it.
-async fn command(server: &Server, token: &str, room: &str, text: &str) {
+pub(crate) async fn command(server: &Server, token: &str, room: &str, text: &str) {
     let (path, key) = (format!("/chat/rooms/{room}/messages"), key());
     let deadline = Instant::now() + ANSWERED_WITHIN;
     loop {
@@ -56,7 +56,7 @@ async fn command(server: &Server, token: &str, room: &str, text: &str) {
 }
 
 /// Returns all texts of a room, sorted.
-async fn texts(server: &Server, token: &str, room: &str) -> Vec<String> {
+pub(crate) async fn texts(server: &Server, token: &str, room: &str) -> Vec<String> {
     let page = server.get_as(token, &format!("/chat/rooms/{room}/messages?limit=100")).await.json();
     let entries = page["entries"].as_array().unwrap();
     let mut texts: Vec<_> = entries.iter().map(|entry| entry["body"]["text"].as_str().unwrap().to_owned()).collect();
@@ -64,7 +64,7 @@ async fn texts(server: &Server, token: &str, room: &str) -> Vec<String> {
     texts
 }
 
-async fn answers(server: &Server, token: &str, room: &str, count: usize) -> Vec<String> {
+pub(crate) async fn answers(server: &Server, token: &str, room: &str, count: usize) -> Vec<String> {
     let deadline = Instant::now() + ANSWERED_WITHIN;
     loop {
         let texts = texts(server, token, room).await;

@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bots;
+mod hints;
 mod rabbitmq;
 mod redis;
 #[path = "../common/server.rs"]
 mod server;
 #[path = "../common/socket.rs"]
 mod socket;
+mod strangers;
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} says where the server is: see scripts/services"))

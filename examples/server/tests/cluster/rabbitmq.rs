@@ -10,6 +10,9 @@ use crate::{
     variable,
 };
 
+/// What servers of these tests sign with.
+pub(crate) const SECRET: &str = "what the servers of this test share";
+
 /// Is a database, a broker and accounts that servers share.
 pub(crate) struct Shared {
     _folder: TempDir,
@@ -19,14 +22,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Makes a place of its own on the database and the broker; `parameters` are the broker's.
+    /// Makes a place of its own on the database and on RabbitMQ; `parameters` are the broker's.
     pub(crate) fn make(name: &str, parameters: &str) -> Self {
+        Self::over("CHAT_TEST_AMQP", name, parameters)
+    }
+
+    /// Makes a place whose broker is at `server`, which is a variable's name.
+    pub(crate) fn over(server: &str, name: &str, parameters: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own = format!("{name}{}", std::process::id());
-        let secret = file(&folder, "secret", "what the servers of this test share");
+        let secret = file(&folder, "secret", SECRET);
         let accounts = format!("sqlite:{}", folder.path().join("accounts.db").display());
         let store = format!("{}?schema={own}", variable("CHAT_TEST_POSTGRES"));
-        let broker = format!("{}?namespace={own}{parameters}", variable("CHAT_TEST_AMQP"));
+        let broker = format!("{}?namespace={own}{parameters}", variable(server));
         let secret = secret.display().to_string();
         let flags = [
             "--store",
@@ -55,7 +63,21 @@ impl Shared {
 
     /// Returns the URL that [`with_queue`](Self::with_queue) has set.
     pub(crate) fn queue(&self) -> &str {
-        let flag = self.flags.iter().position(|flag| flag == "--queue").unwrap();
+        self.flag("--queue")
+    }
+
+    /// Returns the URL of the broker.
+    pub(crate) fn broker(&self) -> &str {
+        self.flag("--broker")
+    }
+
+    /// Returns a name under which the broker keeps something of these servers.
+    pub(crate) fn name(&self, rest: &str) -> String {
+        format!("{}.{rest}", self.own)
+    }
+
+    fn flag(&self, name: &str) -> &str {
+        let flag = self.flags.iter().position(|flag| flag == name).unwrap();
         &self.flags[flag + 1]
     }
 }
@@ -67,7 +89,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    async fn join(server: &Server, user: &str, room: &str) -> Self {
+    pub(crate) async fn join(server: &Server, user: &str, room: &str) -> Self {
         let token = server.token_of_new(user).await;
         server.join(&token, room).await;
         let mut socket = Socket::open(server, &token).await;
@@ -75,18 +97,18 @@ impl Guest {
         Self { socket, room: room.to_owned() }
     }
 
-    async fn says(&mut self, text: &str) {
+    pub(crate) async fn says(&mut self, text: &str) {
         self.socket.post(&self.room, text).await;
         self.hears(text).await; // one's own message, too
     }
 
-    async fn hears(&mut self, text: &str) {
+    pub(crate) async fn hears(&mut self, text: &str) {
         assert_eq!(self.socket.hear_text().await["body"]["text"], text);
     }
 }
 
 /// Lets two people take turns, each hearing the other.
-async fn talk(ann: &mut Guest, bob: &mut Guest, turns: u32, about: &str) {
+pub(crate) async fn talk(ann: &mut Guest, bob: &mut Guest, turns: u32, about: &str) {
     for turn in 0..turns {
         let (question, answer) = (format!("{about} {turn}?"), format!("{about} {turn}!"));
         ann.says(&question).await;
@@ -97,7 +119,7 @@ async fn talk(ann: &mut Guest, bob: &mut Guest, turns: u32, about: &str) {
 }
 
 /// Returns how often a server has read a log because hints had not told it enough.
-async fn repairs(server: &Server) -> u64 {
+pub(crate) async fn repairs(server: &Server) -> u64 {
     let metrics = server.operator("/metrics").await.text;
     let counted = metrics.lines().find_map(|line| line.strip_prefix("chat_repairs_total "));
     counted.map_or(0, |count| count.parse().unwrap())
