@@ -1,15 +1,18 @@
 //! How long things took, out of a history: the same figures for a run of a minute ago and for one of last year.
 
 mod isolation;
+mod partition;
+mod presence;
+mod revoked;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     time::Duration,
 };
 
 pub use self::isolation::Isolation;
-use crate::history::{Event, How, Name, Record};
+use crate::history::{Event, Fault, How, Name, Record};
 
 /// Is a list of times, in microseconds.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,12 @@ impl Times {
 pub struct Figures {
     /// From sending to the answer, whatever is broken meanwhile.
     pub ack: Times,
+    /// The same for what was sent while something was broken, by the kind of fault.
+    pub ack_in: BTreeMap<String, Times>,
+    /// The same for what was sent in between.
+    pub ack_between: Times,
+    /// From a slash command to the answer of a bot in the room.
+    pub answer: Times,
     /// From sending to each receiver that was there.
     pub delivery: Times,
     /// From reaching a server again to having what was there then, of those who missed something.
@@ -44,21 +53,36 @@ pub struct Figures {
     pub restart: Times,
     /// How long a server that was asked to stop took.
     pub drain: Times,
+    /// From a request, while a node was cut off from its store, to the answer.
+    pub storeless: Times,
+    /// From when a node was cut off from its clients to when it had ended all their connections.
+    pub half_open: Times,
+    /// From when somebody went to when a watcher was told so, and the same of those who came.
+    pub gone: Times,
+    #[allow(missing_docs)] // see above
+    pub here: Times,
+    /// From the end of a login to the end of each of its connections, with a broker and without one.
+    pub revoked: [Times; 2],
     /// Drafts acknowledged in a second, over all.
     pub rate: u64,
     /// The most connections that were opened in one second.
     pub rush: u64,
+    /// By how much a node's memory grew while its broker was blocked, at most, in KiB; absent if it never was.
+    pub growth_kib: Option<u64>,
 }
 
 impl Figures {
     /// Takes the figures of a history.
     pub fn of(history: &[Record]) -> Self {
-        let (mut figures, mut pass) = (Self::default(), Pass::default());
+        let mut figures = Self::default();
+        let mut pass = Pass { faults: faults(history), ..Pass::default() };
         for record in history {
             pass.see(record, &mut figures);
         }
-        let Self { ack, delivery, resume, away, restart, drain, .. } = &mut figures;
-        for times in [ack, delivery, resume, away, restart, drain] {
+        (figures.storeless, figures.half_open) = (partition::storeless(history), partition::half_open(history));
+        [figures.gone, figures.here] = presence::seen(history);
+        figures.revoked = revoked::cut_off(history);
+        for times in figures.lists() {
             times.0.sort_unstable();
         }
         let begin = history.iter().find(|record| matches!(record.event, Event::Open(_))).map_or(0, |record| record.t);
@@ -69,11 +93,21 @@ impl Figures {
     }
 }
 
+/// Returns what was broken, and when.
+fn faults(history: &[Record]) -> Vec<&Fault> {
+    let faults =
+        history.iter().filter_map(|record| if let Event::Fault(fault) = &record.event { Some(fault) } else { None });
+    faults.filter(|fault| fault.start < fault.stop).collect()
+}
+
 type Place<'h> = (&'h Name, &'h Name);
 
 /// Is what has to be known of the lines before.
 #[derive(Default)]
 struct Pass<'h> {
+    faults: Vec<&'h Fault>,
+    /// When each command was first sent, by the key of its answer, and what the notice looks like that there is none.
+    asked: HashMap<&'h Name, (u64, &'h Name)>,
     /// When each draft was first sent, by its key.
     sent: HashMap<&'h Name, u64>,
     acked: HashSet<Place<'h>>,
@@ -101,14 +135,19 @@ impl<'h> Pass<'h> {
                 self.head(&it.room, it.seq);
                 if let Some(sent) = self.sent.get(&it.key).filter(|_| self.acked.insert((&it.c, &it.key))) {
                     figures.ack.0.push(t - sent);
+                    self.sort(*sent, t - sent, figures);
                 }
             }
+            Event::Command(it) => drop(self.asked.entry(&it.reply).or_insert((*t, &it.notice))),
             Event::Sub(it) => self.stands(&it.c, &it.room, it.from, *t, figures),
             Event::Gap(it) => self.stands(&it.c, &it.room, it.b, *t, figures),
             Event::Unsub(it) => self.leaves(&it.c, &it.room, *t, figures),
             Event::Reset(it) => self.leaves(&it.c, &it.room, *t, figures), // what it missed may be gone
             Event::Recv(it) => {
                 self.head(&it.room, it.seq);
+                if let Some((asked, _)) = self.asked.remove(&it.key).filter(|(_, notice)| **notice != it.hash) {
+                    figures.answer.0.push(t - asked);
+                }
                 if let Some(sent) = self.sent.get(&it.key).filter(|_| it.how == How::Live) {
                     figures.delivery.0.push(t - sent);
                 }
@@ -121,8 +160,22 @@ impl<'h> Pass<'h> {
             Event::Hangup(it) => drop(self.hung_up.insert(&it.c, *t)),
             Event::Fault(it) if &*it.kind == "restore" => self.heads.clear(), // each log ends earlier now
             Event::Fault(it) if &*it.kind == "kill" => figures.restart.0.push(it.stop - it.start),
+            Event::Sample(it) if &*it.what == "growth_kib" => {
+                figures.growth_kib = figures.growth_kib.max(Some(it.value));
+            }
             Event::Exit(it) => figures.drain.0.push(it.took_ms * 1_000),
             _ => {}
+        }
+    }
+
+    /// Adds the time of a draft to those of the faults in which it was sent.
+    fn sort(&self, sent: u64, took: u64, figures: &mut Figures) {
+        let mut meanwhile = self.faults.iter().filter(|fault| (fault.start..=fault.stop).contains(&sent)).peekable();
+        if meanwhile.peek().is_none() {
+            figures.ack_between.0.push(took);
+        }
+        for fault in meanwhile {
+            figures.ack_in.entry(fault.kind.to_string()).or_default().0.push(took);
         }
     }
 
@@ -164,22 +217,44 @@ impl<'h> Pass<'h> {
     }
 }
 
+impl Figures {
+    fn lists(&mut self) -> impl Iterator<Item = &mut Times> {
+        let Self { ack, ack_in, ack_between, answer, delivery, resume, away, restart, drain, .. } = self;
+        let common = [ack, ack_between, answer, delivery, resume, away, restart, drain];
+        let rare = [&mut self.storeless, &mut self.half_open, &mut self.gone, &mut self.here];
+        common.into_iter().chain(ack_in.values_mut()).chain(rare).chain(&mut self.revoked)
+    }
+}
+
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "acknowledged {} drafts a second; at most {} connections opened in one", self.rate, self.rush)?;
         let lists = [
             ("send to ack", &self.ack),
+            ("  in peace", &self.ack_between),
+            ("command to answer", &self.answer),
             ("send to delivery", &self.delivery),
             ("back to caught up", &self.resume),
             ("cut off to caught up", &self.away),
             ("kill to listening", &self.restart),
             ("SIGTERM to exit", &self.drain),
+            ("no store to answer", &self.storeless),
+            ("no clients to found", &self.half_open),
+            ("went to seen", &self.gone),
+            ("came to seen", &self.here),
+            ("revoked to cut off", &self.revoked[0]),
+            ("without a broker", &self.revoked[1]),
         ];
-        for (what, times) in lists.into_iter().filter(|(_, times)| times.count() > 0) {
+        let broken = self.ack_in.iter().map(|(kind, times)| (format!("  in {kind}"), times));
+        let lists = lists.into_iter().map(|(what, times)| (what.to_owned(), times));
+        for (what, times) in lists.chain(broken).filter(|(_, times)| times.count() > 0) {
             let at = |percent| times.percentile(percent).unwrap_or_default();
             write!(f, "\n{what:<21}{:>8} times", times.count())?;
             write!(f, "  p50 {:>9}  p90 {:>9}  p99 {:>9}", Ms(at(50)), Ms(at(90)), Ms(at(99)))?;
             write!(f, "  most {:>9}", Ms(at(100)))?;
+        }
+        if let Some(growth) = self.growth_kib {
+            write!(f, "\nmemory of a node grew by {growth} KiB at most while the broker was blocked")?;
         }
         plot(f, "send to ack", &self.ack)?;
         plot(f, "send to delivery", &self.delivery)?;

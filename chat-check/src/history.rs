@@ -55,6 +55,10 @@ pub enum Event {
     Retry(Refused),
     /// The client will never know whether the draft is stored: a cut, a time-out, its own end.
     Info(Unknown),
+    /// A client begins to send a slash command, which is not stored, but answered once.
+    Command(Asking),
+    /// The client is told that the command is taken: an answer will come.
+    Accepted(Unknown),
     /// A client receives a room from now on, after `from`.
     Sub(Followed),
     /// A client receives a room no more.
@@ -89,6 +93,50 @@ pub enum Event {
     Final(Log),
     /// Something of the server was measured from outside.
     Sample(Sample),
+    /// A user who was nowhere is connected.
+    Came(Person),
+    /// A user is connected nowhere any more, or only to what is dead.
+    Went(Person),
+    /// A client that watches who is online sees one who is or is not: in a list, or since it is told of a change.
+    Seen(Sight),
+    /// A client watches nobody any more.
+    Unwatch(Watcher),
+    /// The login that a client lives by has ended, and whoever ended it was told so.
+    Revoked(Revocation),
+}
+
+/// Is somebody.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Person {
+    pub user: Name,
+}
+
+/// Is what a watcher sees of somebody; `listed` if it had asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Sight {
+    pub c: Name,
+    pub user: Name,
+    pub online: bool,
+    #[serde(default)]
+    pub listed: bool,
+}
+
+/// Is the end of a login: the client may receive for `within_ms` longer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Revocation {
+    pub c: Name,
+    pub why: Name,
+    pub within_ms: u64,
+}
+
+/// Is who watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Watcher {
+    pub c: Name,
 }
 
 /// Is a draft on its way.
@@ -100,6 +148,20 @@ pub struct Sent {
     pub room: Name,
     pub key: Name,
     pub hash: Name,
+}
+
+/// Is a slash command on its way. Its one answer is stored in the room by `bot` under the key `reply`; it has the hash
+/// `notice` if it says that there was no answer in time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Asking {
+    pub c: Name,
+    pub user: Name,
+    pub room: Name,
+    pub key: Name,
+    pub bot: Name,
+    pub reply: Name,
+    pub notice: Name,
 }
 
 /// Is the good answer.
@@ -123,7 +185,7 @@ pub struct Refused {
     pub code: Name,
 }
 
-/// Is no answer.
+/// Is no answer, or one that says no more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Unknown {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chat_core::{
-    Authenticator, Code, Engine, Hub, Identity, Key, Peer, RoomSpec, StoreError,
+    Authenticator, Code, Engine, Hub, Identity, Key, Peer, RoomId, RoomSpec, StoreError,
     conformance::faulty::{Call, FaultyStore, StoreFault},
     memory::MemoryStore,
 };
@@ -89,7 +89,15 @@ async fn a_hello_that_was_said_before_a_drain_is_answered_and_so_is_what_was_ask
     let _ = ann.say(&json!({"type": "rooms", "ref": 2}));
     doorman.asked.notified().await;
     let draining = begin_drain(&engine).await;
-    let _ = ann.say(&json!({"type": "rooms", "ref": 3})); // too late
+    let key = Key::generate();
+    let body = json!({"kind": "text", "text": "too late"});
+    let _ = ann.say(&json!({"type": "send", "ref": 3, "key": key, "room": RoomId::named("r"), "body": body}));
+    let refusal = ann.next().await;
+    assert_eq!(
+        (&refusal["ref"], &refusal["name"], &refusal["key"]),
+        (&json!(3), &json!("draining"), &json!(key)),
+        "what is asked while others are waited for is refused at once: {refusal}"
+    );
     doorman.let_go.notify_one();
     for reference in [1, 2] {
         let answer = ann.until(|frame| frame["ref"] == reference || frame["type"] == "close").await;

@@ -1,8 +1,17 @@
 //! The schema and its versions.
 
 use chat_core::{StoreError, StoreErrorKind};
+use sha2::{Digest, Sha256};
 
-use crate::{SqlConfig, prefix::Prefix};
+use crate::{
+    SqlConfig,
+    connection::{Connection, Fetch},
+    error::during,
+    prefix::Prefix,
+};
+
+/// Is what a database tells of a migration that was run there: its number, and the digest of its text.
+pub(crate) type Recorded = (i64, String);
 
 /// Names a database system whose SQL is spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +47,7 @@ impl SqlConfig {
 }
 
 impl Dialect {
-    /// Returns the migrations in order; the last statement of each records its number.
+    /// Returns the migrations in order; the last statement of each records its number and its digest.
     fn files(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &[include_str!("../migrations/sqlite/0001_first.sql")],
@@ -76,29 +85,128 @@ impl Dialect {
         }
     }
 
-    /// Returns the version that this program was written for.
-    fn current(self) -> usize {
-        self.files().len()
-    }
-
     pub(crate) fn script(self, prefix: &Prefix) -> String {
-        self.files().iter().map(|file| prefix.name(file)).collect::<Vec<_>>().join("\n")
+        self.files().iter().map(|file| to_run(file, prefix)).collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns what has to be run in a database whose schema is of version `found` (0: there is none).
-    pub(crate) fn missing(self, found: i64) -> Result<&'static [&'static str], StoreError> {
-        let found = usize::try_from(found).unwrap_or(usize::MAX);
-        self.files().get(found..).ok_or_else(|| self.unfit(found))
+    /// Returns what lists the columns of the table of versions: none, if there is no such table.
+    fn columns(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name FROM pragma_table_info('{p}schema')",
+            // By a table, and not by to_regclass alone: in a transaction that has waited for its turn, what the session
+            // remembers of names is renewed only when a table is opened.
+            Self::Postgres => {
+                "SELECT attname::text FROM pg_catalog.pg_attribute
+                 WHERE attrelid = to_regclass('\"{p}schema\"') AND attnum > 0 AND NOT attisdropped"
+            }
+            Self::MySql => {
+                "SELECT column_name FROM information_schema.columns
+                 WHERE table_schema = DATABASE() AND table_name = '{p}schema'"
+            }
+        }
+    }
+
+    /// Returns what has to be run in a database that records these migrations.
+    pub(crate) fn missing(self, recorded: &[Recorded]) -> Result<&'static [&'static str], StoreError> {
+        let files = self.files();
+        let newest = recorded.iter().map(|(version, _)| *version).max().unwrap_or(0);
+        let missing = files.get(recorded.len()..).ok_or_else(|| self.unfit(newest))?;
+        for ((version, digest), (file, number)) in recorded.iter().zip(files.iter().zip(1..)) {
+            if *version != number {
+                return Err(self.unfit(newest));
+            }
+            if *digest != digest_of(file) {
+                return Err(made_from_other_text(&format!("version {version}")));
+            }
+        }
+        Ok(missing)
     }
 
     /// Accepts only a database that needs no migration.
-    pub(crate) fn check(self, found: i64) -> Result<(), StoreError> {
-        let missing = self.missing(found)?;
-        if missing.is_empty() { Ok(()) } else { Err(self.unfit(self.current() - missing.len())) }
+    pub(crate) fn check(self, recorded: &[Recorded]) -> Result<(), StoreError> {
+        let found = i64::try_from(recorded.len()).unwrap_or(i64::MAX);
+        if self.missing(recorded)?.is_empty() { Ok(()) } else { Err(self.unfit(found)) }
     }
 
-    fn unfit(self, found: usize) -> StoreError {
-        let versions = format!("open a database of schema version {found} with a program for {}", self.current());
+    fn unfit(self, found: i64) -> StoreError {
+        let versions = format!("open a database of schema version {found} with a program for {}", self.files().len());
         StoreError::new(StoreErrorKind::Schema, versions)
+    }
+}
+
+/// Returns a migration as it is run: with the prefix of the names, and with the digest that it records.
+pub(crate) fn to_run(file: &str, prefix: &Prefix) -> String {
+    prefix.name(&file.replace("{digest}", &digest_of(file)))
+}
+
+/// Returns SHA-256 of a migration's lines, in hex: however a checkout of the sources ends lines.
+fn digest_of(file: &str) -> String {
+    let mut digest = Sha256::new();
+    for line in file.lines() {
+        digest.update(line);
+        digest.update("\n");
+    }
+    hex::encode(digest.finalize())
+}
+
+/// Reads which migrations were run in a database, in their order.
+pub(crate) async fn recorded<C: Connection>(connection: &mut C, prefix: &Prefix) -> Result<Vec<Recorded>, StoreError> {
+    let what = "read the version of the schema";
+    let columns = prefix.name(prefix.dialect().columns());
+    let columns = Fetch::<(String,)>::fetch(connection, columns, Vec::new()).await.map_err(during(what))?;
+    if columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !columns.iter().any(|(column,)| column == "digest") {
+        return Err(made_from_other_text("without digests"));
+    }
+    let sql = prefix.fill("SELECT version, digest FROM \"{p}schema\" ORDER BY version");
+    Fetch::<Recorded>::fetch(connection, sql, Vec::new()).await.map_err(during(what))
+}
+
+/// Refuses tables that look right by their number alone: they may lack what this program's statements name.
+fn made_from_other_text(which: &str) -> StoreError {
+    let refused = format!(
+        "open a database whose schema ({which}) was made from another text than this program has for it; use the program \
+         that made it, or begin in an empty database or another namespace"
+    );
+    StoreError::new(StoreErrorKind::Schema, refused)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A database that was made with a release is opened by the next one only if the text is the same: what changes is
+    /// another migration.
+    #[test]
+    fn a_migration_that_was_released_stays_as_it_is() {
+        let released = [
+            (Dialect::Sqlite, ["ca0a4712d0448a2b55680c83adace0c7a48765d2bdcb7aa616ae72e3737aaa99"]),
+            (Dialect::Postgres, ["1a93fe821765c29713454261bd8b2a0508b328a1c713b8d8211bb8978d3d270a"]),
+            (Dialect::MySql, ["32126b55be773107fecfece84de6d7d5feebc840edfc63501bf7cf26d16f8fee"]),
+        ];
+        for (dialect, digests) in released {
+            let found: Vec<_> = dialect.files().iter().map(|file| digest_of(file)).collect();
+            assert_eq!(found, digests, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn the_digest_is_of_the_lines_and_not_of_how_they_end() {
+        assert_eq!(digest_of("a;\nb;\n"), digest_of("a;\r\nb;\r\n"));
+        assert_ne!(digest_of("a;\nb;\n"), digest_of("a;b;\n"));
+    }
+
+    #[test]
+    fn migrations_are_recorded_one_after_the_other() {
+        let first = digest_of(Dialect::Sqlite.files()[0]);
+        assert_eq!(Dialect::Sqlite.missing(&[]).unwrap().len(), 1);
+        assert!(Dialect::Sqlite.check(&[(1, first.clone())]).is_ok());
+        for wrong in [vec![], vec![(2, first.clone())], vec![(1, first), (2, String::new())]] {
+            assert_eq!(Dialect::Sqlite.check(&wrong).unwrap_err().kind(), StoreErrorKind::Schema);
+        }
     }
 }

@@ -24,14 +24,16 @@ const PERSON: &str = "
 
 /// Looks at the next rooms after `?2`, and tells of each whether something is stored there of user `?1`: 0 is nothing, a
 /// negative number perhaps. `?3` is how JSON spells the user, which may also be a part of what somebody else is called.
-const ROOMS_OF: &str = r#"
+///
+/// Not by EXISTS, for which PostgreSQL would read a whole table into a hash, for each page again.
+pub(crate) const ROOMS_OF: &str = r#"
     WITH page AS (SELECT r.num, r.id FROM {p}rooms AS r WHERE r.id > ?2 ORDER BY r.id LIMIT ?4)
     SELECT page.id, CASE
-        WHEN EXISTS (SELECT 1 FROM {p}entries AS e WHERE e.room = page.num AND e.author = u.num) THEN page.num
-        WHEN EXISTS (SELECT 1 FROM {p}members AS m WHERE m.room = page.num AND m."user" = u.num) THEN page.num
-        WHEN EXISTS (SELECT 1 FROM {p}marks AS k WHERE k.room = page.num AND k."user" = u.num) THEN page.num
-        WHEN EXISTS (SELECT 1 FROM {p}entries AS n{by_others}
-                     WHERE n.room = page.num AND n.message = 0 AND instr(n.body, ?3) > 0) THEN -page.num
+        WHEN (SELECT 1 FROM {p}entries AS e WHERE e.room = page.num AND e.author = u.num LIMIT 1) = 1 THEN page.num
+        WHEN (SELECT 1 FROM {p}members AS m WHERE m.room = page.num AND m."user" = u.num) = 1 THEN page.num
+        WHEN (SELECT 1 FROM {p}marks AS k WHERE k.room = page.num AND k."user" = u.num) = 1 THEN page.num
+        WHEN (SELECT 1 FROM {p}entries AS n{by_others}
+              WHERE n.room = page.num AND n.message = 0 AND instr(n.body, ?3) > 0 LIMIT 1) = 1 THEN -page.num
         ELSE 0 END
     FROM page LEFT JOIN {p}users AS u ON u.id = ?1
     ORDER BY page.id"#;

@@ -20,6 +20,10 @@ impl Prefix {
         Err(StoreError::new(StoreErrorKind::Other, rule))
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Fills the prefix into a statement of ours, and spells it as the dialect wants it. What it is about is always bound.
     ///
     /// Statements are written with `?1`, `?2`… for parameters, double quotes around names that some dialect reserves,

@@ -83,6 +83,11 @@ pub(crate) async fn apply<C: Steps>(
     numbers: &Numbers,
 ) -> Result<(), StoreError> {
     C::advance(db, &last(entries), numbers).await?;
+    change(db, entries).await
+}
+
+/// Does what the entries say.
+pub(crate) async fn change<C: Connection>(db: &mut Db<'_, C>, entries: &[Entry]) -> Result<(), StoreError> {
     for entry in entries {
         let mut joined = Vec::new();
         for change in changes(entry) {
@@ -159,7 +164,7 @@ pub(crate) async fn create<C: Connection>(
 }
 
 /// Returns the last entry of each room.
-fn last(entries: &[Entry]) -> BTreeMap<RoomId, Advance<'_>> {
+pub(crate) fn last(entries: &[Entry]) -> BTreeMap<RoomId, Advance<'_>> {
     let mut rooms = BTreeMap::new();
     for entry in entries {
         let to = rooms.entry(entry.room).or_insert(Advance { last: entry, guard: Seq::ZERO, active: entry.at });

@@ -8,12 +8,15 @@
 #![cfg(all(feature = "postgres", feature = "mysql"))]
 
 mod common;
+#[path = "common/mariadbd.rs"]
+mod mariadbd;
 #[path = "common/room.rs"]
 mod room;
 
 use chat_core::StoreErrorKind;
 use chat_store_sql::{SqlConfig, SqlStore};
 use common::{Place, until};
+use mariadbd::Mariadbd;
 
 async fn refused(config: SqlConfig, words: &str) {
     let error = SqlStore::connect(config.clone()).await.unwrap_err();
@@ -81,4 +84,14 @@ async fn mariadb_that_answers_before_it_writes_is_refused() {
     other.run(&format!("SET GLOBAL innodb_flush_log_at_trx_commit = {was}")).await;
     tried.unwrap();
     drop(place.open().await);
+}
+
+/// With a binary log, what is committed is what that log holds: InnoDB's own is brought after it.
+#[tokio::test]
+#[ignore = "needs MariaDB's own programs: scripts/test"]
+async fn mariadb_that_answers_before_its_binary_log_is_written_is_refused() {
+    let server = Mariadbd::start(&["--log-bin", "--sync-binlog=0"]).await;
+    refused(SqlConfig::new(server.url()), "sync_binlog = 0 (wanted: 1)").await;
+    server.run("SET GLOBAL sync_binlog = 1").await;
+    drop(SqlStore::open(&server.url()).await.unwrap());
 }

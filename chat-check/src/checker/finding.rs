@@ -18,6 +18,9 @@ pub enum Promise {
     P8,
     P11,
     P12,
+    P13,
+    P14,
+    P15,
 }
 
 impl Promise {
@@ -34,6 +37,9 @@ impl Promise {
             Self::P8 => "everybody arrives at the end",
             Self::P11 => "a server that stops answers first",
             Self::P12 => "only members receive and send",
+            Self::P13 => "a revoked login hears no more",
+            Self::P14 => "presence is right, a little late",
+            Self::P15 => "a command has one answer",
         }
     }
 }

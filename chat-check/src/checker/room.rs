@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use chat_core::Code;
 
 use super::finding::At;
-use crate::history::{Acked, Answered, Asked, Event, Followed, Log, Membership, Part, Record, Refused, Row, Sent};
+use crate::history::{
+    Acked, Answered, Asked, Asking, Event, Followed, Log, Membership, Part, Record, Refused, Row, Sent, Unknown,
+};
 
 /// Is a draft by what makes it one: its author and its key.
 pub(super) type DraftId<'h> = (&'h str, &'h str);
@@ -21,6 +23,9 @@ pub(super) struct Room<'h> {
     pub(super) refused: HashMap<(&'h str, &'h str), At>,
     /// When a client's key went over the wire.
     pub(super) asked: HashMap<(&'h str, &'h str), Vec<At>>,
+    /// Slash commands, and which of them were taken.
+    pub(super) commands: Vec<(At, &'h Asking)>,
+    pub(super) accepted: Vec<(At, &'h Unknown)>,
     pub(super) members: Vec<&'h Membership>,
     pub(super) reads: Vec<(At, &'h Part)>,
     /// What receivers were told, in order.
@@ -40,6 +45,11 @@ impl<'h> Room<'h> {
                 self.users.insert(&sent.c, &sent.user);
                 self.sends.push((at, sent));
             }
+            Event::Command(asking) => {
+                self.users.insert(&asking.c, &asking.user);
+                self.commands.push((at, asking));
+            }
+            Event::Accepted(it) => self.accepted.push((at, it)),
             Event::Ack(acked) => self.acks.push((at, acked.clone())),
             Event::Asked(asked) => self.asked.entry((&asked.c, &asked.key)).or_default().push(at),
             Event::Nack(refused) => self.nacks.push((at, refused)),
@@ -103,7 +113,8 @@ pub(super) fn of(record: &Record) -> Option<&str> {
         Event::Send(it) => &it.room,
         Event::Ack(it) => &it.room,
         Event::Nack(it) | Event::Retry(it) => &it.room,
-        Event::Info(it) => &it.room,
+        Event::Info(it) | Event::Accepted(it) => &it.room,
+        Event::Command(it) => &it.room,
         Event::Sub(it) => &it.room,
         Event::Unsub(it) => &it.room,
         Event::Recv(it) => &it.room,
@@ -120,6 +131,11 @@ pub(super) fn of(record: &Record) -> Option<&str> {
         | Event::Hangup(_)
         | Event::Fault(_)
         | Event::Sample(_)
-        | Event::Exit(_) => return None,
+        | Event::Exit(_)
+        | Event::Came(_)
+        | Event::Went(_)
+        | Event::Seen(_)
+        | Event::Unwatch(_)
+        | Event::Revoked(_) => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! Answers, refusals and reads, held against the log as it stands at the end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     finding::{
@@ -119,7 +119,8 @@ fn rows_were_sent(room: &Room<'_>, members: &Members<'_>, findings: &mut Finding
     for (at, sent) in &room.sends {
         sends.entry((&sent.user, &sent.key)).or_default().push((*at, *sent));
     }
-    for row in room.rows() {
+    let replies: HashSet<DraftId<'_>> = room.commands.iter().map(|(_, asked)| (&*asked.bot, &*asked.reply)).collect();
+    for row in room.rows().iter().filter(|row| !replies.contains(&(&*row.user, &*row.key))) {
         let sent = sends.get(&(&*row.user, &*row.key)).map_or(&[][..], Vec::as_slice);
         if sent.is_empty() {
             add(room, findings, P6, &[], format!("nobody sent {}, which is stored at {}", row.key, row.seq));

@@ -39,6 +39,10 @@ pub struct Summary {
     /// Acknowledged drafts that a restore took away, and how often somebody was told to begin anew.
     pub gone: u64,
     pub resets: u64,
+    /// Slash commands that were taken, and what is stored of answers: those and the notices that there was none in time.
+    pub commands: u64,
+    pub answers: u64,
+    pub notices: u64,
     /// Entries on the wires, and how many of them the client had already.
     pub wired: u64,
     pub wire_repeats: u64,
@@ -70,10 +74,24 @@ impl Summary {
     pub(super) fn add_room(&mut self, room: &Room<'_>, receivers: &HashMap<&str, Receiver<'_>>) {
         self.rooms += 1;
         self.gone += room.gone;
+        self.add_commands(room);
         self.stored += room.rows().len() as u64;
         self.gaps_explained += receivers.values().map(|receiver| receiver.gaps).sum::<u64>();
         self.wired += room.wires.values().sum::<u64>();
         self.wire_repeats += room.wires.values().map(|count| count - 1).sum::<u64>();
+    }
+
+    fn add_commands(&mut self, room: &Room<'_>) {
+        self.commands += room.accepted.iter().map(|(_, it)| (&it.c, &it.key)).collect::<HashSet<_>>().len() as u64;
+        let notices: HashMap<_, _> =
+            room.commands.iter().map(|(_, asked)| ((&asked.bot, &asked.reply), &asked.notice)).collect();
+        for row in room.rows() {
+            match notices.get(&(&row.user, &row.key)) {
+                Some(notice) if **notice == row.hash => self.notices += 1,
+                Some(_) => self.answers += 1,
+                None => {}
+            }
+        }
     }
 
     pub(super) fn add_counts(&mut self, counts: &BTreeMap<Promise, u64>) {
@@ -111,6 +129,13 @@ impl fmt::Display for Summary {
             "lost {}, doubled {}, reordered {}, gaps {} explained and {} not, behind at the end {}",
             self.lost, self.doubled, self.reordered, self.gaps_explained, self.gaps_unexplained, self.behind
         )?;
+        if self.commands > 0 {
+            let Self { commands, answers, notices, .. } = self;
+            write!(
+                f,
+                "\ncommands   {commands} taken; stored {answers} answers and {notices} notices that there was none"
+            )?;
+        }
         if self.faults.contains_key("restore") {
             write!(
                 f,

@@ -1,9 +1,10 @@
 //! What the nodes share beside their store: a broker, presence, a queue. Each is a URL, or a server of this run's own.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use super::{
     Failure,
+    network::Network,
     plan::Plan,
     service::{Service, open_folder},
 };
@@ -22,25 +23,37 @@ pub(super) enum Over {
 /// Is all of it. Dropping it ends what is this run's own.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
-    own: Vec<Service>,
+    own: Vec<Arc<Service>>,
     /// What nodes are told, whichever broker they use.
     flags: Vec<String>,
     broker: Option<String>,
     bridge: Option<String>,
+    network: Option<Arc<Network>>,
+    queue: Option<String>,
+}
+
+/// Returns which servers of its own a plan asks for beside its store.
+pub(super) fn own(plan: &Plan) -> BTreeSet<&str> {
+    let asked = [&plan.broker, &plan.bridge, &plan.presence, &plan.queue];
+    asked.into_iter().flatten().map(String::as_str).filter(|asked| !asked.contains(':')).collect()
 }
 
 impl Beside {
     /// Starts what was asked for by name, each only once.
-    pub(super) fn open(plan: &Plan, folder: &Path) -> Result<Self, Failure> {
-        let mut beside = Self::default();
+    pub(super) fn open(plan: &Plan, folder: &Path, network: Option<&Arc<Network>>) -> Result<Self, Failure> {
+        let mut beside = Self { network: network.cloned(), ..Self::default() };
         let mut open = |asked: &Option<String>| asked.as_ref().map(|asked| beside.place(asked, folder)).transpose();
-        let (broker, bridge) = (open(&plan.broker)?, open(&plan.bridge)?);
+        let (mut broker, bridge) = (open(&plan.broker)?, open(&plan.bridge)?);
+        if plan.partitioned {
+            broker = broker.map(|url| url + "?partitioned=1");
+        }
+        let (presence, queue) = (open(&plan.presence)?, open(&plan.queue)?);
         let mut flags = Vec::new();
-        for (flag, asked) in [("--presence", &plan.presence), ("--queue", &plan.queue)] {
-            flags.extend(open(asked)?.into_iter().flat_map(|url| [flag.to_owned(), url]));
+        for (flag, url) in [("--presence", &presence), ("--queue", &queue)] {
+            flags.extend(url.iter().flat_map(|url| [flag.to_owned(), url.clone()]));
         }
         flags.extend(plan.messages.iter().flat_map(|url| ["--messages".to_owned(), url.clone()]));
-        Ok(Self { flags, broker, bridge, ..beside })
+        Ok(Self { flags, broker, bridge, queue, ..beside })
     }
 
     /// Returns the URL of what is one already, or of a server by this name.
@@ -54,17 +67,30 @@ impl Beside {
         let place = folder.join("services");
         fs::create_dir_all(&place)?;
         open_folder(folder, &place)?;
-        let service = Service::named(asked, place)?;
+        let service = Service::named(asked, place)?.placed(self.network.as_ref(), asked);
         service.start()?;
+        service.publish()?;
         let url = service.url();
-        self.own.push(service);
+        self.own.push(Arc::new(service));
         url
     }
 
     /// Returns a server of this run's own.
     pub(super) fn service(&self, name: &str) -> Result<&Service, Failure> {
         let service = self.own.iter().find(|service| service.name == name);
-        service.ok_or_else(|| format!("--service {name}: it is none of --broker, --bridge, --presence, --queue").into())
+        service
+            .map(|service| &**service)
+            .ok_or_else(|| format!("--service {name}: it is none of --broker, --bridge, --presence, --queue").into())
+    }
+
+    /// Returns the URL of the queue of commands.
+    pub(super) fn queue(&self) -> Option<&str> {
+        self.queue.as_deref()
+    }
+
+    /// Returns all servers of this run's own.
+    pub(super) fn own(&self) -> &[Arc<Service>] {
+        &self.own
     }
 
     /// Returns what nodes are told.

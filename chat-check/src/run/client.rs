@@ -1,20 +1,22 @@
 //! One client: a hub of its own behind a proxy of its own, and what it is told, written down.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use chat_core::{Body, Draft, Entry, Event as Told, GapReason, Hub, Posted, Room, RoomId, model::BodyHash};
+use chat_core::{Body, Draft, Entry, Event as Told, GapReason, Hub, Posted, Room, RoomId, Text, model::BodyHash};
 use chat_transport_ws::client::{ClientConfig, RemoteHub};
 use futures::{StreamExt, stream::BoxStream};
 use parking_lot::Mutex;
 
 use super::{Failure, chance::Chance, recorder::Recorder, tap::Tap};
 use crate::{
-    history::{Acked, Event, Followed, How, Missing, Name, Received, Refused, Restarted, Sent, Unfollowed, Unknown},
+    history::{
+        Acked, Asking, Event, Followed, How, Missing, Name, Received, Refused, Restarted, Sent, Unfollowed, Unknown,
+    },
     proxy::Proxy,
 };
 
@@ -36,6 +38,11 @@ pub(super) struct Entrance {
     /// Who connects is about to be slow: has little room for what nobody reads, and is patient with the silence.
     pub(super) is_slow: bool,
 }
+
+/// What bots are asked, who they are, and what is said if there is no answer in time.
+const QUESTION: &str = "/stock=AAPL.US";
+const BOT: &str = "bot:stock";
+const NOTICE: &str = "/stock gave no answer in time";
 
 /// What the kernel of a slow client takes before anybody reads it. Half of it goes for the kernel's own notes.
 const SLOW_BUFFER: u32 = 8 * 1024;
@@ -65,8 +72,8 @@ impl Entrance {
         }
         let hub = RemoteHub::connect(format!("ws://{}/chat/ws", proxy.address()), config).await?;
         let text_min = self.text_min;
-        let (user, recorder, places) = (user.clone(), self.recorder.clone(), Mutex::default());
-        let client = Arc::new(Client { c, user, hub, proxy, tap, recorder, rooms, places, text_min });
+        let (user, recorder, places, owed) = (user.clone(), self.recorder.clone(), Mutex::default(), Mutex::default());
+        let client = Arc::new(Client { c, user, hub, proxy, tap, recorder, rooms, places, owed, text_min });
         if !client.rooms.is_empty() {
             tokio::spawn(listen(Arc::downgrade(&client), client.hub.events(Vec::new())));
         }
@@ -76,7 +83,7 @@ impl Entrance {
 
 /// The client's defaults, but for the longest wait between two tries to connect: a server here is back at once, and
 /// dies again before a client that waits as long as people's do has seen it.
-fn config(user: &User) -> ClientConfig {
+pub(super) fn config(user: &User) -> ClientConfig {
     let mut config = ClientConfig::default().header("authorization", format!("Bearer {}", user.token));
     config.backoff_max = Duration::from_millis(500);
     config
@@ -94,6 +101,8 @@ pub(super) struct Client {
     pub(super) rooms: BTreeSet<RoomId>,
     /// Where it stands in each.
     places: Mutex<BTreeMap<RoomId, u64>>,
+    /// Under which keys answers of bots are to come.
+    owed: Mutex<HashSet<Name>>,
     text_min: usize,
 }
 
@@ -133,10 +142,45 @@ impl Client {
         });
     }
 
+    /// Asks the stock bot, and writes down what becomes of that.
+    pub(super) async fn ask(&self, at: Arc<dyn Room>) {
+        let draft = self.hub.draft_text(QUESTION);
+        let (c, room, key) = (self.c.clone(), name(at.id()), Name::from(draft.key.to_string()));
+        // As the engine derives it: two answers under one key cannot be stored.
+        let reply = Name::from(draft.key.derive(&format!("reply:{}", self.user.name)).to_string());
+        self.owed.lock().insert(reply.clone());
+        self.recorder.add(Event::Command(Asking {
+            c: c.clone(),
+            user: self.user.name.clone(),
+            room: room.clone(),
+            key: key.clone(),
+            bot: BOT.into(),
+            reply: reply.clone(),
+            notice: hash(&Body::Text(Text::new(NOTICE))),
+        }));
+        let answered = at.post(draft).await;
+        if !matches!(answered, Ok(Posted::Accepted)) {
+            self.owed.lock().remove(&reply);
+        }
+        self.recorder.add(match answered {
+            Ok(Posted::Accepted) => Event::Accepted(Unknown { c, room, key }),
+            Err(error) if !error.code.is_retryable() => {
+                Event::Nack(Refused { c, room, key, code: error.code.name().into() })
+            }
+            _ => Event::Info(Unknown { c, room, key }),
+        });
+    }
+
+    /// Tells whether an answer of a bot is to come.
+    pub(super) fn is_owed(&self) -> bool {
+        !self.owed.lock().is_empty()
+    }
+
     fn hears(&self, event: Told) {
         let (c, user) = (self.c.clone(), self.user.name.clone());
         match event {
             Told::Entry(entry) if self.knows(entry.room) => {
+                self.owed.lock().remove(&*entry.key.to_string());
                 self.recorder.add(Event::Recv(self.received(&entry)));
                 self.stands(entry.room, Some(entry.seq.get()));
             }

@@ -68,7 +68,7 @@ const ROOM: &str = "chat-check";
 /// # Errors
 /// If a promise is broken, or the store cannot be had.
 pub(super) async fn try_store(what: &Try, folder: &Path) -> Result<String, Failure> {
-    let store = Store::open(&what.store, folder, false)?;
+    let store = Store::open(&what.store, folder, false, None)?;
     let nodes = [chat_engine::open_store(store.url()).await?, chat_engine::open_store(store.url()).await?];
     let room = RoomId::random(*Key::generate().as_bytes());
     let room = Room { nodes, id: room };

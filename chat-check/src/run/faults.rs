@@ -7,23 +7,30 @@ use tokio::time::sleep;
 use super::{
     Failure,
     beside::{Beside, Over},
+    bots::Bots,
     chance::Chance,
     client::Client,
     cluster::Cluster,
     disk,
+    everything::Mending,
+    partition::Links,
     plan::Scenario,
     postgres::Standbys,
     recorder::Recorder,
     rest::Rest,
-    server::GRACE,
+    server::{GRACE, Server},
     store::Store,
 };
-use crate::history::{Ended, Event};
+use crate::history::{Ended, Event, Sample};
 
 /// In the scenario `cut`, one ack in so many does not arrive.
 const CUT_ONE_IN: u64 = 20;
 /// Who dies, freezes or fills up if it is the database server.
 const STORE: &str = "store";
+/// So long RabbitMQ takes nothing.
+const BLOCKED_FOR: Duration = Duration::from_secs(30);
+/// A broker that forgets nothing that was confirmed is killed as often as this, and a bot the other times.
+const QUEUE_ONE_IN: u32 = 10;
 /// A standby that takes over was not told of so much.
 const LAG: Duration = Duration::from_secs(1);
 
@@ -39,13 +46,28 @@ pub(super) struct Breaker<'a> {
     pub(super) clients: Vec<&'a Client>,
     pub(super) recorder: &'a Recorder,
     pub(super) chance: Chance,
+    /// What `partition` breaks.
+    pub(super) links: Option<Links>,
     /// How long the load runs in peace before each fault, on average.
     pub(super) every: Duration,
+    /// What is on its way to be whole again, in the scenario `everything`.
+    pub(super) mending: Mending,
+    pub(super) bots: Option<Bots>,
 }
 
 impl Breaker<'_> {
-    /// Breaks something so many times; all is whole again after that. `done` is told each time.
-    pub(super) async fn run(&mut self, scenario: Scenario, rounds: u32, done: impl Fn(u32)) -> Result<(), Failure> {
+    /// Takes one step after the other; all is whole again after each. `done` is told how many rounds are done.
+    pub(super) async fn run(&mut self, steps: &[(Scenario, u32)], done: impl Fn(u32)) -> Result<(), Failure> {
+        let mut before = 0;
+        for (scenario, rounds) in steps {
+            self.repeat(*scenario, *rounds, |round| done(before + round)).await?;
+            before += rounds;
+        }
+        Ok(())
+    }
+
+    /// Breaks something so many times.
+    async fn repeat(&mut self, scenario: Scenario, rounds: u32, done: impl Fn(u32)) -> Result<(), Failure> {
         if scenario == Scenario::Cut {
             self.clients.iter().for_each(|client| client.tap.cut_one_in(CUT_ONE_IN));
         }
@@ -65,13 +87,19 @@ impl Breaker<'_> {
                 Scenario::ServiceKill => self.service_kill(start).await?,
                 Scenario::ServicePause => self.service_pause(start).await?,
                 Scenario::Move => self.move_over().await?,
+                Scenario::Partition => self.partition(start).await?,
                 Scenario::Failover => self.fail_over(start).await?,
                 Scenario::FailoverAsync => self.fail_over_late().await?,
                 Scenario::Restore => self.restore(start).await?,
-                Scenario::Cut | Scenario::Slow => {}
+                Scenario::BrokerBlocked => self.block_broker(start).await?,
+                Scenario::Bots if round.is_multiple_of(QUEUE_ONE_IN) => self.service_kill(start).await?,
+                Scenario::Bots => self.bot_kill(start)?,
+                Scenario::Everything => self.break_anything(start).await?,
+                Scenario::Cut | Scenario::Slow | Scenario::Presence | Scenario::Revoke | Scenario::Programme => {}
             }
             done(round);
         }
+        self.mending.done().await?;
         self.clients.iter().for_each(|client| client.tap.cut_one_in(0));
         self.cluster.until_ready(true).await
     }
@@ -82,7 +110,7 @@ impl Breaker<'_> {
         Ok(())
     }
 
-    fn node(&mut self) -> Result<usize, Failure> {
+    pub(super) fn node(&mut self) -> Result<usize, Failure> {
         Ok(self.chance.below(self.cluster.nodes.len() as u64).try_into()?)
     }
 
@@ -94,7 +122,7 @@ impl Breaker<'_> {
         Ok(())
     }
 
-    async fn pause(&mut self, start: u64) -> Result<(), Failure> {
+    pub(super) async fn pause(&mut self, start: u64) -> Result<(), Failure> {
         let node = self.node()?;
         let node = &self.cluster.nodes[node];
         node.signal("STOP")?;
@@ -169,6 +197,28 @@ impl Breaker<'_> {
         sleep(pause).await;
         service.signal("CONT")?;
         self.recorder.fault("service-pause", service.name, start);
+        Ok(())
+    }
+
+    /// Raises the memory alarm, and ends it.
+    async fn block_broker(&mut self, start: u64) -> Result<(), Failure> {
+        let service = self.beside.service("rabbitmq")?;
+        let before = self.cluster.nodes.iter().map(Server::memory_kib).collect::<Result<Vec<_>, _>>()?;
+        service.rabbitmqctl(&["set_vm_memory_high_watermark", "0.00001"])?;
+        sleep(BLOCKED_FOR).await;
+        for (node, before) in self.cluster.nodes.iter().zip(before) {
+            let (what, value) = ("growth_kib".into(), node.memory_kib()?.saturating_sub(before));
+            self.recorder.add(Event::Sample(Sample { what, value }));
+        }
+        service.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"])?;
+        self.recorder.fault("broker-blocked", service.name, start);
+        Ok(())
+    }
+
+    fn bot_kill(&mut self, start: u64) -> Result<(), Failure> {
+        let bots = self.bots.as_mut().ok_or("there is no bot")?;
+        let bot = bots.kill_one(&mut self.chance)?;
+        self.recorder.fault("bot-kill", &bot, start);
         Ok(())
     }
 

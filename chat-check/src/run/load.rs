@@ -41,6 +41,8 @@ pub(super) struct Publisher {
     rooms: Vec<Rooms>,
     every: Duration,
     chance: Chance,
+    /// Sends slash commands.
+    asks: bool,
 }
 
 /// Is a room as the first and the second client have it.
@@ -62,7 +64,19 @@ impl Publisher {
             };
             rooms.push((client.hub.room(*id).await?, again));
         }
-        Ok(Self { client, second, rooms, every, chance })
+        Ok(Self { client, second, rooms, every, chance, asks: false })
+    }
+
+    /// Makes one that asks bots, in all rooms but one: who is thrown out does not hear the answer.
+    pub(super) async fn asking(
+        client: Arc<Client>,
+        door: RoomId,
+        every: Duration,
+        chance: Chance,
+    ) -> Result<Self, Failure> {
+        let mut asking = Self { asks: true, ..Self::new(client, None, every, chance).await? };
+        asking.rooms.retain(|(room, _)| room.id() != door);
+        Ok(asking)
     }
 
     /// Sends until `stop` closes, then waits for what is under way.
@@ -94,7 +108,11 @@ impl Publisher {
         // One in five to the first room: some rooms are livelier than others.
         let busiest = self.chance.is_one_in(5);
         let (room, again) = if busiest { &self.rooms[0] } else { self.chance.one_of(&self.rooms) }.clone();
-        let (client, draft) = (self.client.clone(), self.client.draft(number));
+        let client = self.client.clone();
+        if self.asks {
+            return async move { client.ask(room).await }.boxed();
+        }
+        let draft = client.draft(number);
         let (Some(second), Some(again), dice) = (self.second.clone(), again, self.chance.below(10)) else {
             return async move { client.post(room, draft).await }.boxed();
         };

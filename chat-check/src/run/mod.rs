@@ -12,29 +12,40 @@
 //! | `plan` | what is to be run |
 //! | `cluster`, `server` | the processes that are broken |
 //! | `service`, `beside` | a server of the run's own; the brokers and others beside the store |
+//! | `bots` | bots in processes of their own |
 //! | `store`, `postgres`, `disk` | the store; who takes over as its primary; a disk that is full |
 //! | `direct`, `synced` | a store that is tried without servers; a server that is traced |
 //! | `client`, `tap`, `frames` | a client; what its wire says |
+//! | `network`, `partition` | a network of the run's own; its links that are broken |
+//! | `presence`, `sight` | people who come and go; who watches them |
+//! | `revoke` | logins that end |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
-//! | `faults`, `slow` | what is broken; clients that do not read |
+//! | `faults`, `everything`, `slow` | what is broken; all of it, at random; clients that do not read |
 //! | `rest`, `recorder`, `progress` | accounts, rooms and logs over HTTP; the history; what is shown |
 
 mod beside;
+mod bots;
 mod chance;
 mod client;
 mod cluster;
 mod direct;
 mod disk;
+mod everything;
 mod faults;
 mod frames;
 mod load;
+mod network;
+mod partition;
 mod plan;
 mod postgres;
+mod presence;
 mod progress;
 mod recorder;
 mod rest;
+mod revoke;
 mod server;
 mod service;
+mod sight;
 mod slow;
 mod stage;
 mod store;
@@ -53,14 +64,18 @@ use tokio::{
 
 use self::{
     beside::{Beside, Over},
+    bots::Bots,
     chance::Chance,
     client::Entrance,
     cluster::Cluster,
+    everything::Mending,
     faults::Breaker,
+    partition::Links,
     postgres::Standbys,
     progress::Progress,
     recorder::Recorder,
     rest::Rest,
+    revoke::Revoker,
     server::Launch,
     stage::Stage,
     store::Store,
@@ -72,6 +87,11 @@ pub use self::{
 
 /// Is why a run could not be done; broken promises are no failure of the run.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Is why a run has ended early: somebody has stopped it.
+#[derive(Debug, thiserror::Error)]
+#[error("ended by a signal")]
+pub struct Stopped;
 
 /// Gives this process what a plan needs that a process can only be given when it begins. Returns at once, or begins the
 /// program again.
@@ -114,29 +134,44 @@ async fn bounded<T>(at_most: u64, work: impl Future<Output = Result<T, Failure>>
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         done = timeout(Duration::from_secs(at_most), work) => done.map_err(|_| format!("not done after {at_most} s"))?,
-        _ = terminate.recv() => Err("ended by a signal".into()),
-        _ = interrupt.recv() => Err("interrupted".into()),
+        _ = terminate.recv() => Err(Stopped.into()),
+        _ = interrupt.recv() => Err(Stopped.into()),
     }
 }
 
 async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Failure> {
     let mut chance = Chance::of(plan.seed.unwrap_or_default());
-    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull)?;
+    let network = partition::network(plan)?;
+    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull, network.as_ref())?;
     if plan.scenario.breaks_store() {
         store.own()?; // before anybody is troubled
     }
     let standbys =
         if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
-    let mut beside = Beside::open(plan, folder)?;
-    if let Some(service) = &plan.service {
-        beside.service(service)?;
+    let mut beside = Beside::open(plan, folder, network.as_ref())?;
+    // Before anybody waits for it, it is known to be there.
+    let service = plan.service.clone().or(plan.queue.clone()).unwrap_or_default();
+    if plan.scenario.breaks_service() {
+        beside.service(&service)?;
     }
-    let launch = launch(plan, folder, &store, standbys.as_ref(), &beside)?;
+    let launch = Launch { network: network.clone(), ..launch(plan, folder, &store, standbys.as_ref(), &beside)? };
     let mut cluster = Cluster::start(launch, plan.nodes).await?;
+    let bots = match beside.queue().filter(|_| plan.scenario == Scenario::Bots) {
+        Some(queue) => Some(Bots::start(&cluster.nodes[0].beside("stock-bot")?, queue, folder, plan.bots)?),
+        None => None,
+    };
     let rest = Rest::at(cluster.addresses())?;
+    if plan.scenario == Scenario::Presence {
+        let crowd = presence::Crowd::gather(plan, &mut cluster, &rest, recorder, chance).await?;
+        return crowd.perform(plan, network.as_deref()).await;
+    }
     let text_min = if plan.scenario == Scenario::Slow { slow::TEXT } else { 0 };
     let nodes = cluster.addresses();
     let entrance = Entrance { nodes, recorder: recorder.clone(), text_min, is_slow: false };
+    if plan.scenario == Scenario::Revoke {
+        let (cluster, rest, beside, network) = (&cluster, &rest, &beside, network.as_deref());
+        return Revoker { entrance, cluster, rest, beside, network, chance }.run(plan).await;
+    }
     let stage = Stage::set(plan, &suffix(plan, &store), entrance, rest.clone(), &mut chance).await?;
     let crowd = stage.perform(plan, &mut chance).await?;
     if plan.scenario == Scenario::Slow {
@@ -148,11 +183,27 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     }
 
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
+    let links = network.map(|network| Links::of(network, plan, &mut chance));
     let (cluster, store, beside, rest) = (&mut cluster, &store, &mut beside, &rest);
-    let service = plan.service.clone().unwrap_or_default();
-    let mut breaker = Breaker { cluster, store, standbys, beside, service, rest, clients, recorder, chance, every };
-    let progress = Progress::new(recorder.clone(), plan.rounds);
-    breaker.run(plan.scenario, plan.rounds, |round| progress.show(round)).await?;
+    let mending = Mending::default();
+    let mut breaker = Breaker {
+        cluster,
+        store,
+        standbys,
+        beside,
+        service,
+        rest,
+        clients,
+        recorder,
+        chance,
+        links,
+        every,
+        mending,
+        bots,
+    };
+    let steps = plan.steps();
+    let progress = Progress::new(recorder.clone(), steps.iter().map(|(_, rounds)| rounds).sum());
+    breaker.run(&steps, |round| progress.show(round)).await?;
 
     stage.settle(crowd).await?;
     stage.write_ends().await
@@ -169,7 +220,7 @@ fn launch(
     let url = standbys.map_or_else(|| store.url().to_owned(), |standbys| standbys.url(store.url()));
     let (args, ports) = (vec!["--store".to_owned(), url], beside.args(Over::Old));
     let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
-    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret })
+    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret, network: None })
 }
 
 /// Where others have been before, people of this run need names that nobody had.

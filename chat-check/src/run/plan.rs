@@ -33,18 +33,41 @@ pub enum Scenario {
     ServicePause,
     /// All nodes move from the --broker to the --bridge, one after the other, and the next time back.
     Move,
+    /// The link between a node and one of the others, or its clients, is broken for some seconds, in one of five ways.
+    /// Each server is in a network namespace of its own, which needs root.
+    Partition,
+    /// kill -9 of a node, whose people stay away for as long as --every says and come back to other nodes; then all
+    /// come and go every three seconds. Watchers on every node say who they are told is online.
+    Presence,
+    /// Logins end, by logout, ban and a new password, of people who are connected to every node: with the broker, in
+    /// the next round while it is dead, and with --split in the one after that while a node is cut off from it.
+    Revoke,
     /// PostgreSQL's primary dies, and its synchronous standby takes over: nothing may be lost.
     Failover,
     /// PostgreSQL's primary dies, and a standby takes over that was not told of the last second.
     FailoverAsync,
     /// PostgreSQL is put back to a base backup that was made when the round began.
     Restore,
+    /// kill -9 or SIGSTOP of whatever this run has started: a node, the store, the broker, presence. What was broken
+    /// before may be away still, except for the nodes: one at a time.
+    Everything,
+    /// RabbitMQ's memory alarm, for half a minute: it takes nothing from those who publish.
+    BrokerBlocked,
+    /// kill -9 of a stock bot, and every tenth time of the --queue; people ask the bots all the time.
+    Bots,
+    /// Something of everything that can be broken with this store and this --service, one after the other.
+    Programme,
 }
 
 impl Scenario {
     /// Tells whether the scenario breaks the server on which the store is.
     pub(super) fn breaks_store(self) -> bool {
         matches!(self, Self::StoreKill | Self::StorePause | Self::StoreFull) || self.needs_postgres()
+    }
+
+    /// Tells whether the scenario breaks the --service, or the --queue if there is none.
+    pub(super) fn breaks_service(self) -> bool {
+        matches!(self, Self::ServiceKill | Self::ServicePause | Self::Bots)
     }
 
     /// Tells whether the scenario knows how to do this with PostgreSQL only.
@@ -69,7 +92,7 @@ pub struct Plan {
     #[arg(long, default_value_t = 100)]
     pub rate: u32,
     /// People, each with a client that sends and receives
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=200))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=1_000))]
     pub users: u32,
     /// Rooms, each with half of the people in it
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
@@ -94,15 +117,31 @@ pub struct Plan {
     /// The broker that `move` leads to, in the same words
     #[arg(long, required_if_eq("scenario", "move"))]
     pub bridge: Option<String>,
+    /// RabbitMQ tells a node only what its rooms need
+    #[arg(long)]
+    pub partitioned: bool,
     /// Where the nodes keep who is online: a URL, or `redis`
     #[arg(long)]
     pub presence: Option<String>,
     /// A queue of commands: a URL, `rabbitmq` or `redis`
-    #[arg(long)]
+    #[arg(long, required_if_eq("scenario", "bots"))]
     pub queue: Option<String>,
+    /// Stock bots, in the scenario `bots`
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub bots: u32,
+    /// Slash commands a second, in the scenario `bots`
+    #[arg(long, default_value_t = 20)]
+    pub commands: u32,
     /// Which of this run's own servers `service-kill` and `service-pause` break: `rabbitmq`, `redis`
     #[arg(long, required_if_eq_any([("scenario", "service-kill"), ("scenario", "service-pause")]))]
     pub service: Option<String>,
+    /// The longest time for which `partition` breaks a link, in seconds; the shortest is 3 s
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(4..=300))]
+    pub longest: u64,
+    /// `presence` cuts a node off from where presence is kept, for --longest, instead of killing it; `revoke` does so
+    /// from the broker in one round of three. Needs root
+    #[arg(long)]
+    pub split: bool,
     /// Decides what is broken when and who sends where
     #[arg(long)]
     pub seed: Option<u64>,
@@ -115,6 +154,22 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Returns what is done one after the other, and how many times each.
+    pub(super) fn steps(&self) -> Vec<(Scenario, u32)> {
+        use Scenario::{Cut, Drain, Kill, Pause, Programme, ServiceKill, ServicePause, StoreKill, StorePause};
+        if self.scenario != Programme {
+            return vec![(self.scenario, self.rounds)];
+        }
+        let mut steps = vec![(Kill, 4), (Pause, 2), (Drain, 2), (Cut, 4)];
+        if self.store != "sqlite" && !self.store.contains(':') {
+            steps.extend([(StoreKill, 2), (StorePause, 1)]);
+        }
+        if self.service.is_some() {
+            steps.extend([(ServiceKill, 1), (ServicePause, 1)]);
+        }
+        steps.repeat(self.rounds as usize)
+    }
+
     /// Returns how many clients are slow.
     pub(super) fn slow(&self) -> Slow {
         let is_slow = u32::from(self.scenario == Scenario::Slow);

@@ -52,8 +52,29 @@ impl Rest {
     pub(super) async fn register(&self, user: &str) -> Result<String, Failure> {
         let who = json!({ "user": user, "password": PASSWORD });
         self.post("/api/register", None, &who).await?;
-        let login = self.post("/api/login", None, &who).await?;
+        self.login(user).await
+    }
+
+    /// Logs in once more, and returns the token.
+    pub(super) async fn login(&self, user: &str) -> Result<String, Failure> {
+        let login = self.post("/api/login", None, &json!({ "user": user, "password": PASSWORD })).await?;
         Ok(login["token"].as_str().ok_or("a login without a token")?.to_owned())
+    }
+
+    /// Ends a login.
+    pub(super) async fn log_out(&self, token: &str) -> Result<(), Failure> {
+        self.post("/api/logout", Some(token), &json!({})).await.map(drop)
+    }
+
+    /// Changes a password, which ends all other logins.
+    pub(super) async fn change_password(&self, token: &str) -> Result<(), Failure> {
+        let passwords = json!({ "current": PASSWORD, "new": format!("no longer {PASSWORD}") });
+        self.post("/api/password", Some(token), &passwords).await.map(drop)
+    }
+
+    /// Bans somebody, as an operator does, which ends all their logins.
+    pub(super) async fn ban(&self, admin: SocketAddr, user: &str) -> Result<(), Failure> {
+        answer(self.client.post(format!("http://{admin}/users/{user}/ban"))).await.map(drop)
     }
 
     /// Creates a room and returns its id.
@@ -120,5 +141,5 @@ async fn answer(request: RequestBuilder) -> Result<Value, Failure> {
     if !status.is_success() {
         return Err(format!("{url} answered {status}: {text}").into());
     }
-    Ok(serde_json::from_str(&text)?)
+    if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
 }

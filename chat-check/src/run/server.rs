@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::Failure;
+use super::{Failure, network::Network};
 
 /// How long a server may take to stop by itself, as it is told.
 pub(super) const GRACE: Duration = Duration::from_secs(15);
@@ -33,6 +33,8 @@ pub(super) struct Launch {
     pub(super) ports: Vec<String>,
     /// What they sign with.
     pub(super) secret: String,
+    /// Where each has a place of its own, if they are not all on loopback.
+    pub(super) network: Option<Arc<Network>>,
 }
 
 impl Launch {
@@ -42,7 +44,10 @@ impl Launch {
 
     fn spawn(&self, name: &str) -> io::Result<Child> {
         let log = File::options().create(true).append(true).open(self.log(name))?;
-        Command::new(&self.binary)
+        let inside = |network: &Arc<Network>| network.inside(name, &self.binary);
+        self.network
+            .as_ref()
+            .map_or_else(|| Command::new(&self.binary), inside)
             .args(&self.before)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--load-profile"])
             .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
@@ -54,6 +59,11 @@ impl Launch {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
+    }
+
+    /// Returns where a node is reached that says where it listens.
+    fn outside(&self, name: &str, listens: SocketAddr) -> Result<SocketAddr, Failure> {
+        self.network.as_ref().map_or(Ok(listens), |network| network.outside(name, listens))
     }
 
     fn last_words(&self, name: &str) -> String {
@@ -87,6 +97,7 @@ impl Server {
             tokio::time::timeout(PATIENCE, reading).await.map_err(|_| "the server does not begin to listen")??;
         let (printed, [admin, address]) =
             heard.map_err(|error| format!("{name} did not start: {error}; its log: {}", launch.last_words(&name)))?;
+        let (admin, address) = (launch.outside(&name, admin)?, launch.outside(&name, address)?);
         let child = server.child.take().ok_or("the server is gone")?;
         Ok(Self { launch, name, child, _printed: printed, address, admin })
     }
@@ -108,9 +119,21 @@ impl Server {
         self.child.wait().map(drop)
     }
 
+    /// Returns another program that was built with it.
+    pub(super) fn beside(&self, name: &str) -> Result<PathBuf, Failure> {
+        let other = self.launch.binary.with_file_name(name);
+        if other.exists() { Ok(other) } else { Err(format!("{} is not there: build it", other.display()).into()) }
+    }
+
     /// Returns the process's id.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Returns how much memory it has, in KiB.
+    pub(super) fn memory_kib(&self) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        number_after(&status, "VmRSS:").ok_or_else(|| "a process without memory".into())
     }
 
     /// Sends a signal by its name.
@@ -135,6 +158,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Finds the line that begins with a name and returns the number after it.
+pub(super) fn number_after(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }
 
 /// Sends a signal by its name to processes that are there.

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use tokio::time::sleep;
 
 use super::{
     Failure,
+    network::Network,
     server::{PATIENCE, signal},
 };
 
@@ -25,6 +27,8 @@ pub(super) struct Service {
     /// What a URL needs beyond what the script prints.
     database: &'static str,
     folder: PathBuf,
+    /// Where it has a place of its own, and under which name.
+    network: Option<(Arc<Network>, String)>,
 }
 
 impl Service {
@@ -37,17 +41,45 @@ impl Service {
             "redis" => ("redis", "pid", ""),
             _ => return Err(format!("{name}: neither a URL nor a service that can be started").into()),
         };
-        Ok(Self { name, pid_file, database, folder })
+        Ok(Self { name, pid_file, database, folder, network: None })
+    }
+
+    /// Gives it a place of its own in a network.
+    pub(super) fn placed(mut self, network: Option<&Arc<Network>>, part: &str) -> Self {
+        self.network = network.map(|network| (network.clone(), part.to_owned()));
+        self
+    }
+
+    /// Tells the others in its network where it is.
+    pub(super) fn publish(&self) -> Result<(), Failure> {
+        let Some((network, part)) = &self.network else { return Ok(()) };
+        let url = self.url()?;
+        let after = url.rsplit(':').next().unwrap_or_default();
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        network.publish(part, digits.parse()?)
     }
 
     fn script(&self, verb: &str) -> Result<String, Failure> {
+        self.told(&[verb, self.name])
+    }
+
+    /// Has RabbitMQ's own tool tell it something.
+    pub(super) fn rabbitmqctl(&self, what: &[&str]) -> Result<(), Failure> {
+        if self.name != "rabbitmq" {
+            return Err(format!("{} is no RabbitMQ", self.name).into());
+        }
+        self.told(&[&["rabbitmqctl"], what].concat()).map(drop)
+    }
+
+    fn told(&self, words: &[&str]) -> Result<String, Failure> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
-        let mut command = Command::new(script);
-        let done = command.args([verb, self.name]).env("TMPDIR", &self.folder).output()?;
+        let inside = |(network, part): &(Arc<Network>, String)| network.inside(part, &script);
+        let mut command = self.network.as_ref().map_or_else(|| Command::new(&script), inside);
+        let done = command.args(words).env("TMPDIR", &self.folder).output()?;
         if done.status.success() {
             Ok(String::from_utf8_lossy(&done.stdout).into_owned())
         } else {
-            Err(format!("scripts/services {verb} {}: {}", self.name, String::from_utf8_lossy(&done.stderr)).into())
+            Err(format!("scripts/services {}: {}", words.join(" "), String::from_utf8_lossy(&done.stderr)).into())
         }
     }
 

@@ -17,7 +17,13 @@ use tokio::{
 };
 
 use super::{
-    Failure, client::Client, progress::Progress, recorder::Recorder, rest::http, server::Server, stage::Stage,
+    Failure,
+    client::Client,
+    progress::Progress,
+    recorder::Recorder,
+    rest::http,
+    server::{Server, number_after},
+    stage::Stage,
 };
 use crate::{
     history::{Event, Sample},
@@ -175,9 +181,4 @@ async fn ask(client: reqwest::Client, admin: SocketAddr, recorder: Recorder) {
 
 async fn get(client: &reqwest::Client, admin: SocketAddr, path: &str) -> reqwest::Result<String> {
     client.get(format!("http://{admin}/{path}")).send().await?.text().await
-}
-
-/// Finds the line that begins with a name and returns the number after it.
-fn number_after(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }

@@ -19,12 +19,15 @@ use super::{
     chance::Chance,
     client::{Client, Entrance, User, hash, name},
     load::{Publisher, keep_door, read_along},
+    recorder::Recorder,
     rest::Rest,
 };
 use crate::history::{self, Acked, Change, Event, Log, Row, Sent};
 
 /// Everything has arrived this long after the last fault, or never will.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+/// Who is owed an answer by a bot has it this long after the last question, or the notice that there is none.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(45);
 
 /// Is who talks where.
 pub(super) struct Stage {
@@ -90,7 +93,7 @@ impl Stage {
             let node = usize::try_from(chance.below(plan.nodes.into()))?;
             let client = stage.entrance.connect(user.name.to_string(), user, node, rooms, chance.fork()).await?;
             stage.clients.push(client);
-            if plan.scenario == Scenario::Cut {
+            if plan.steps().iter().any(|(scenario, _)| *scenario == Scenario::Cut) {
                 let c = format!("{}-second", user.name);
                 let second = stage.entrance.connect(c, user, node + 1, BTreeSet::new(), chance.fork()).await?;
                 stage.seconds.push(second);
@@ -113,6 +116,13 @@ impl Stage {
             let second = self.seconds.get(at).cloned();
             let publisher = Publisher::new(client.clone(), second, every, chance.fork()).await?;
             tasks.spawn(publisher.run(stopped.clone()));
+        }
+        if plan.scenario == Scenario::Bots {
+            let every = Duration::from_secs(1) * u32::try_from(talkers.len())? / plan.commands.max(1);
+            for client in talkers {
+                let asking = Publisher::asking(client.clone(), self.door, every, chance.fork()).await?;
+                tasks.spawn(asking.run(stopped.clone()));
+            }
         }
         let keeper = extra("keeper".to_owned(), 0, chance.fork()).await?;
         let guests =
@@ -143,6 +153,10 @@ impl Stage {
         while let Some(ended) = tasks.join_next().await {
             ended?;
         }
+        let deadline = Instant::now() + ANSWERED_WITHIN;
+        while self.clients.iter().any(|client| client.is_owed()) && Instant::now() < deadline {
+            sleep(Duration::from_millis(50)).await;
+        }
         let deadline = Instant::now() + SETTLED_WITHIN;
         for room in &self.rooms {
             let head = self.rest.head(&self.owner.token, *room).await?;
@@ -154,16 +168,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Writes what stands in the rooms before anybody talks, as if its author had just sent it.
     async fn write_beginnings(&self) -> Result<(), Failure> {
         for room in &self.rooms {
-            for entry in self.rest.log(&self.owner.token, *room).await? {
-                let Row { seq, id, key, user, hash } = row(&entry);
-                let (c, room) = (user.clone(), name(*room));
-                let sent = Sent { c: c.clone(), user, room: room.clone(), key: key.clone(), hash };
-                self.entrance.recorder.add(Event::Send(sent));
-                self.entrance.recorder.add(Event::Ack(Acked { c, room, key, seq, id }));
-            }
+            write_beginning(&self.rest, &self.owner.token, *room, &self.entrance.recorder).await?;
         }
         Ok(())
     }
@@ -171,16 +178,37 @@ impl Stage {
     /// Writes the logs as they stand now, and who was a member when.
     pub(super) async fn write_ends(&self) -> Result<(), Failure> {
         for room in &self.rooms {
-            let log = self.rest.log(&self.owner.token, *room).await?;
-            for (user, change, seq) in log.iter().flat_map(memberships) {
-                let member = history::Membership { room: name(*room), user, change, seq };
-                self.entrance.recorder.add(Event::Member(member));
-            }
-            let rows = log.iter().map(row).collect();
-            self.entrance.recorder.add(Event::Final(Log { room: name(*room), trimmed: 0, rows }));
+            write_end(&self.rest, &self.owner.token, *room, &self.entrance.recorder).await?;
         }
         Ok(())
     }
+}
+
+/// Writes what stands in a room before anybody talks, as if its author had just sent it.
+pub(super) async fn write_beginning(
+    rest: &Rest,
+    token: &str,
+    room: RoomId,
+    recorder: &Recorder,
+) -> Result<(), Failure> {
+    for entry in rest.log(token, room).await? {
+        let Row { seq, id, key, user, hash } = row(&entry);
+        let (c, room) = (user.clone(), name(room));
+        recorder.add(Event::Send(Sent { c: c.clone(), user, room: room.clone(), key: key.clone(), hash }));
+        recorder.add(Event::Ack(Acked { c, room, key, seq, id }));
+    }
+    Ok(())
+}
+
+/// Writes a log as it stands now, and who was a member when.
+pub(super) async fn write_end(rest: &Rest, token: &str, room: RoomId, recorder: &Recorder) -> Result<(), Failure> {
+    let log = rest.log(token, room).await?;
+    for (user, change, seq) in log.iter().flat_map(memberships) {
+        recorder.add(Event::Member(history::Membership { room: name(room), user, change, seq }));
+    }
+    let rows = log.iter().map(row).collect();
+    recorder.add(Event::Final(Log { room: name(room), trimmed: 0, rows }));
+    Ok(())
 }
 
 async fn register(count: u32, suffix: &str, rest: &Rest) -> Result<Vec<User>, Failure> {

@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,6 +13,7 @@ use tokio::time::sleep;
 
 use super::{
     Failure, disk,
+    network::Network,
     server::PATIENCE,
     service::{Service, open_folder},
 };
@@ -19,24 +21,37 @@ use super::{
 /// What is a database, of the services.
 const DATABASES: [&str; 3] = ["postgres", "mariadb", "mongodb"];
 
+/// What its place in a network is called.
+pub(super) const STORE: &str = "store";
+
+/// Tells whether this is a server of the run's own.
+pub(super) fn is_own(asked: &str) -> bool {
+    DATABASES.contains(&asked)
+}
+
 /// Is where the nodes keep their logs. Dropping it ends and removes a server of the run's own.
 #[derive(Debug)]
 pub(super) struct Store {
     url: String,
-    own: Option<Service>,
+    own: Option<Arc<Service>>,
 }
 
 impl Store {
     /// Finds or starts what was asked for: `sqlite`, the name of a service, or a URL; a service on a small disk, if that is
     /// wanted.
-    pub(super) fn open(asked: &str, folder: &Path, small: bool) -> Result<Self, Failure> {
+    pub(super) fn open(
+        asked: &str,
+        folder: &Path,
+        small: bool,
+        network: Option<&Arc<Network>>,
+    ) -> Result<Self, Failure> {
         if asked == "sqlite" {
             return Ok(Self { url: format!("sqlite:{}", folder.join("chat.db").display()), own: None });
         }
         if asked.contains(':') {
             return Ok(Self { url: asked.to_owned(), own: None });
         }
-        if !DATABASES.contains(&asked) {
+        if !is_own(asked) {
             return Err(format!("--store {asked}: neither a URL nor sqlite, {}", DATABASES.join(", ")).into());
         }
         let disk = folder.join("disk");
@@ -45,9 +60,10 @@ impl Store {
             disk::mount(&disk)?;
         }
         open_folder(folder, &disk)?;
-        let own = Service::named(asked, disk)?;
+        let own = Service::named(asked, disk)?.placed(network, STORE);
         own.start()?;
-        Ok(Self { url: own.url()?, own: Some(own) })
+        own.publish()?;
+        Ok(Self { url: own.url()?, own: Some(Arc::new(own)) })
     }
 
     /// Returns its URL, as nodes take it.
@@ -61,7 +77,7 @@ impl Store {
     }
 
     /// Returns the server, if it is this run's own and may be broken.
-    pub(super) fn own(&self) -> Result<&Service, Failure> {
+    pub(super) fn own(&self) -> Result<&Arc<Service>, Failure> {
         self.own
             .as_ref()
             .ok_or_else(|| "only a database server of the run's own is broken: --store postgres, say".into())

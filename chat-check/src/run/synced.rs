@@ -25,7 +25,15 @@ pub(super) async fn run(binary: &Path, folder: &Path, times: u64) -> Result<Stri
     before.extend([trace.display().to_string(), binary.display().to_string()]);
     let args = vec!["--store".to_owned(), format!("sqlite:{}", folder.join("chat.db").display())];
     let secret = "only for this run: strace".to_owned();
-    let launch = Launch { binary: "strace".into(), before, folder: folder.to_owned(), args, ports: Vec::new(), secret };
+    let launch = Launch {
+        binary: "strace".into(),
+        before,
+        folder: folder.to_owned(),
+        args,
+        ports: Vec::new(),
+        secret,
+        network: None,
+    };
     let mut server = Server::start(Arc::new(launch), "node1".to_owned()).await?;
 
     let rest = Rest::at([server.address].into())?;

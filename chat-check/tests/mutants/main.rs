@@ -5,8 +5,11 @@
 
 mod accepted;
 mod clean;
+mod commands;
+mod presence;
 mod rejected;
 mod restored;
+mod revoked;
 
 use chat_check::{
     checker::{Promise, Verdict, check},

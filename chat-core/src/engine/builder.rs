@@ -211,7 +211,7 @@ impl EngineBuilder {
             lanes,
             relay,
             present: Mutex::default(),
-            presence_lapsed: false.into(),
+            presence_untold: Mutex::default(),
             watches: presence::Watches::default(),
             seats: Mutex::default(),
             strangers: Mutex::default(),
@@ -221,7 +221,7 @@ impl EngineBuilder {
             work: drain::Work::default(),
             draining: false.into(),
             closing: false.into(),
-            store_ok: true.into(),
+            store_answers: true.into(),
             doubts: super::restored::Doubts::default(),
             no_bytes: hub::no_bytes(),
         });

@@ -70,6 +70,9 @@ const EXPIRY_WARNING_MS: i64 = 60_000;
 /// How often expiry is looked at.
 const EXPIRY_LOOK: Duration = Duration::from_secs(1);
 
+/// A store that takes longer for the smallest of questions does not answer.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
 /// Is one node of a chat. Cheap to clone; the drop of the last clone, sessions and hubs included, ends its tasks.
 #[derive(Clone)]
 pub struct Engine(Arc<Running>);
@@ -108,7 +111,8 @@ struct Inner {
     people: people::People,
     /// The users this node has told the presence store about.
     present: Mutex<BTreeSet<UserId>>,
-    presence_lapsed: AtomicBool,
+    /// Those whose coming or going the presence store could not be told.
+    presence_untold: Mutex<BTreeSet<UserId>>,
     watches: presence::Watches,
     seats: Mutex<BTreeMap<u64, Arc<Seat>>>,
     /// The outboxes of connections that have not said hello yet: a drain closes them, too.
@@ -120,7 +124,7 @@ struct Inner {
     draining: AtomicBool,
     /// The drain has come to closing sessions: who is seated from now on is closed at once.
     closing: AtomicBool,
-    store_ok: AtomicBool,
+    store_answers: AtomicBool,
     doubts: restored::Doubts,
     no_bytes: Arc<dyn Encoding>,
 }
@@ -136,20 +140,23 @@ impl Engine {
         &self.inner().limits
     }
 
-    /// Tells whether this node should get sessions: it is not draining, and its store answers.
+    /// Tells whether this node should get sessions: it is not draining, and its store answers, which is asked.
     pub async fn is_ready(&self) -> bool {
         let inner = self.inner();
         if inner.draining.load(Ordering::Acquire) {
             return false;
         }
-        if !inner.store_ok.load(Ordering::Acquire) {
-            let any = [RoomId::inbox(&UserId::system())];
-            let probe = inner.store.heads(&any);
-            let answers = tokio::time::timeout(Duration::from_secs(2), probe).await.is_ok_and(|heads| heads.is_ok());
-            inner.store_ok(answers);
-            return answers;
-        }
-        true
+        let any = [RoomId::inbox(&UserId::system())];
+        let answers = match tokio::time::timeout(READY_WITHIN, inner.store.heads(&any)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                inner.store_failed(&error);
+                false
+            }
+            Err(_) => false,
+        };
+        inner.store_answers(answers);
+        answers
     }
 
     /// Takes authentication back: of one login of a user, or of all. Ends the sessions concerned on every node, by
@@ -194,8 +201,13 @@ impl Inner {
         self.seats.lock().values().cloned().collect()
     }
 
-    fn store_ok(&self, ok: bool) {
-        self.store_ok.store(ok, Ordering::Release);
+    /// Notes whether the store answers. Only a change is logged: while it is away, everything that is asked fails.
+    fn store_answers(&self, answers: bool) {
+        match (self.store_answers.swap(answers, Ordering::AcqRel), answers) {
+            (true, false) => tracing::warn!("the store does not answer"),
+            (false, true) => tracing::info!("the store answers again"),
+            _ => {}
+        }
     }
 }
 

@@ -44,7 +44,7 @@ async fn poll(engine: &Arc<Inner>, rooms: &[Arc<LiveRoom>]) -> bool {
             return false;
         }
     };
-    engine.store_ok(true);
+    engine.store_answers(true);
     let mut known = stood.into_iter().zip(&heads).filter_map(|(stood, head)| Some((stood?, head)));
     if let Some((stood, _)) = known.find(|(stood, head)| has_gone_back(*stood, head)) {
         engine.begin_anew(stood.room).await;

@@ -62,21 +62,21 @@ impl Inner {
         mut draft: Draft,
         answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
+        let taken = self.work.take(); // before it is looked whether the node drains, so that a drain that begins now waits
         let (room, right) = destination(&sender.who, target);
         let key = draft.key;
         match self.admit(sender, room, &mut draft) {
             Ok(Admitted::Draft(place)) => {
-                let taken = self.work.take();
                 let answer = |stored: Result<Stored, HubError>| answer(stored.map(Done::from));
                 let submission = Submission::new(room, draft, sender.who.clone(), right, taken, answer);
                 self.lane(room).submit(submission.at(place));
             }
             Ok(Admitted::Command(line, place)) => {
                 self.clone().carry_out(sender.clone(), room, key, line, move |done| {
-                    if let (Err(error), Some(place)) = (&done, &place)
-                        && error.code.is_retryable()
-                    {
-                        place.hold();
+                    match (&done, &place) {
+                        (Ok(_), Some(place)) => place.settle(),
+                        (Err(error), Some(place)) if error.code.is_retryable() => place.hold(),
+                        _ => {}
                     }
                     answer(done);
                 });
@@ -93,6 +93,7 @@ impl Inner {
         mut spec: RoomSpec,
         answer: impl FnOnce(Result<Done, HubError>) + Send + Sync + 'static,
     ) {
+        let taken = self.work.take(); // as in `post`
         let allowed = check::key(key, self.clock.now())
             .and_then(|()| check::spec(&spec, &self.limits))
             .and_then(|()| self.allow_send(sender));
@@ -109,7 +110,6 @@ impl Inner {
             spec.title = spec.name.clone().unwrap_or_default();
         }
         let draft = Draft { key, body: Body::Room(RoomChange::Created(spec)) };
-        let taken = self.work.take();
         let submission = Submission::new(room, draft, sender.who.clone(), Right::Judged, taken, |stored| {
             answer(stored.map(Done::from));
         });

@@ -1,6 +1,9 @@
 //! What users read and signal, each behind the host's policy; shared by sessions, REST and bots.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -72,11 +75,15 @@ impl Inner {
 
     /// Logs a failure of the store, and says what its user is told.
     pub(super) fn store_failed(&self, error: &StoreError) -> HubError {
-        tracing::warn!(%error, "the store failed");
         metrics::counter!("chat_store_errors_total").increment(1);
+        if error.is_transient() && !self.store_answers.load(Ordering::Acquire) {
+            tracing::debug!(%error, "the store still fails"); // that it does was said
+        } else {
+            tracing::warn!(%error, "the store failed");
+        }
         if error.is_transient() {
             self.doubt_store(error);
-            self.store_ok(false);
+            self.store_answers(false);
         }
         HubError::from(Code::Retry).after(Duration::from_secs(1))
     }

@@ -263,9 +263,20 @@ impl Core {
             (Some(sender), Request::Send { target, draft }) if self.desk.lock().sends == 0 => {
                 self.send(&sender, reference, target, draft);
             }
-            (_, request) => self.enqueue(Item::Request(reference, request)),
+            (_, request) => self.lay_down(reference, request),
         }
         Ok(())
+    }
+
+    /// Puts a request on the desk. A node that drains refuses it at once: it does not wait for what comes now.
+    fn lay_down(self: Arc<Self>, reference: Option<u64>, request: Request) {
+        let taken = self.engine.take();
+        if taken.is_none() && !matches!(request, Request::Hello { .. }) {
+            let key = request.key();
+            self.answer(&ServerFrame::Error { reference, key, error: &Code::Draining.into() });
+            return self.finish();
+        }
+        self.put(Item::Request(reference, request), taken);
     }
 
     /// Hands a draft on; its answer ends the request.
@@ -296,7 +307,10 @@ impl Core {
 
     /// Adds something to be done in order, and sees that somebody does it.
     pub(super) fn enqueue(self: Arc<Self>, item: Item) {
-        let taken = matches!(item, Item::Request(..)).then(|| self.engine.take()).flatten();
+        self.put(item, None);
+    }
+
+    fn put(self: Arc<Self>, item: Item, taken: Option<Taken>) {
         let mut desk = self.desk.lock();
         desk.sends += usize::from(matches!(item, Item::Request(_, Request::Send { .. })));
         desk.items.push_back((item, taken));

@@ -1,7 +1,7 @@
 //! A draft on its way through a lane, and who waits for it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Weak,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::drain::Taken;
 use crate::{
@@ -20,6 +21,10 @@ use crate::{
 /// Rooms of one session in which a refused draft has to come again first. Beyond that, drafts to further rooms are
 /// refused for good: only these lose no order by it.
 const HELD_MAX: usize = 1_024;
+
+/// Drafts of one session whose good answer is remembered: at least as many as it may have requests under way. Of what a
+/// client sent before it had that answer, no more can be on its way.
+const SETTLED_MAX: usize = 64;
 
 /// Is where a draft was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub(crate) struct Submission {
     pub(crate) right: Right,
     /// How often it was judged and had to be judged again.
     pub(crate) judgements: u8,
+    /// When it came: its sender waits since then.
+    pub(crate) since: Instant,
     /// What the host's screening said against it.
     pub(crate) refusal: Option<Code>,
     key: Key,
@@ -87,7 +94,8 @@ impl Submission {
     ) -> Self {
         let key = draft.key;
         let reply = Reply(Some(Box::new(answer)));
-        Self { room, draft, who, right, judgements: 0, refusal: None, key, place: None, reply, _taken: taken }
+        let (since, place, refusal) = (Instant::now(), None, None);
+        Self { room, draft, who, right, judgements: 0, since, refusal, key, place, reply, _taken: taken }
     }
 
     /// Holds the draft to its place in its sender's order.
@@ -105,7 +113,12 @@ impl Submission {
 
     pub(crate) fn reply(mut self, result: Result<Stored, HubError>) {
         match result {
-            Ok(stored) => self.reply.send(Ok(stored)),
+            Ok(stored) => {
+                if let Some(place) = &self.place {
+                    place.settle();
+                }
+                self.reply.send(Ok(stored));
+            }
             Err(error) => self.refuse_now(&error),
         }
     }
@@ -154,6 +167,8 @@ struct OrderState {
     held: HashMap<RoomId, (Key, u64)>,
     /// The tries under way: as many as a session has requests.
     under_way: Vec<UnderWay>,
+    /// What was answered well of late: its sender does not send it again, whatever becomes of another try.
+    settled: VecDeque<(RoomId, Key)>,
 }
 
 #[derive(Debug)]
@@ -210,12 +225,27 @@ impl Place {
     /// Notes that this draft has to come again first, unless an earlier one has to.
     pub(crate) fn hold(&self) {
         let mut state = self.order.state.lock();
-        if self.overtaken.load(Ordering::Acquire) {
+        if self.overtaken.load(Ordering::Acquire) || state.settled.contains(&(self.room, self.key)) {
             return;
         }
         let held = state.held.entry(self.room).or_insert((self.key, self.number));
         if self.number < held.1 {
             *held = (self.key, self.number);
+        }
+    }
+
+    /// Notes that the sender has what it wanted: it waits for no other try of this draft, and sends none again.
+    pub(crate) fn settle(&self) {
+        let mut state = self.order.state.lock();
+        if state.settled.len() >= SETTLED_MAX {
+            state.settled.pop_front();
+        }
+        state.settled.push_back((self.room, self.key));
+        if let Some((first, refused)) = state.held.get(&self.room).copied()
+            && first == self.key
+        {
+            state.held.remove(&self.room);
+            state.overtake(self.room, refused);
         }
     }
 
@@ -273,6 +303,28 @@ mod tests {
         assert!(!second_again.is_behind());
         zeroth.hold();
         assert!(first_again.is_behind() && second_again.is_behind());
+    }
+
+    #[test]
+    fn a_second_try_that_is_refused_holds_nothing_up_once_the_first_was_answered_well() {
+        let (order, room) = (Arc::new(Order::default()), RoomId::named("r"));
+        let [first, second] = [1, 1].map(|number| order.admit(room, key(number)).unwrap());
+        first.settle();
+        second.hold();
+        order.admit(room, key(2)).unwrap().settle();
+        order.admit(room, key(1)).unwrap().hold(); // sent before the answer had come, and read after it was given
+        order.admit(room, key(3)).unwrap();
+    }
+
+    #[test]
+    fn a_try_that_was_refused_is_forgotten_when_an_earlier_one_is_answered_well() {
+        let (order, room) = (Arc::new(Order::default()), RoomId::named("r"));
+        let [first, second, later] = [1, 1, 2].map(|number| order.admit(room, key(number)).unwrap());
+        second.hold();
+        assert_eq!(order.admit(room, key(3)).unwrap_err().code, Code::Behind);
+        first.settle();
+        assert!(later.is_behind(), "it would be stored before what was refused behind the second try");
+        order.admit(room, key(2)).unwrap();
     }
 
     #[test]

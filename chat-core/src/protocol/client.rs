@@ -83,6 +83,17 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Returns the key of what would be stored.
+    pub(crate) fn key(&self) -> Option<Key> {
+        match self {
+            Self::Create { key, .. } => Some(*key),
+            Self::Send { draft, .. } => Some(draft.key),
+            _ => None,
+        }
+    }
+}
+
 /// Says where a draft goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {

@@ -8,6 +8,7 @@ mod hub;
 mod people;
 mod presence;
 mod queue;
+mod repair;
 mod restore;
 mod store;
 mod transport;

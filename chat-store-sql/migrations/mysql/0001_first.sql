@@ -4,7 +4,8 @@
 -- No transaction holds these statements together: whatever broke off is run again, so each can be run twice.
 
 CREATE TABLE IF NOT EXISTS `{p}schema` (
-    version BIGINT NOT NULL PRIMARY KEY
+    version BIGINT NOT NULL PRIMARY KEY,
+    digest  VARCHAR(64) NOT NULL        -- of the migration that made it, which is compared whenever the database is opened
 ) ENGINE = InnoDB;
 
 -- User ids are compared byte by byte, trailing spaces included: no collation of texts does that in MySQL and MariaDB alike.
@@ -79,4 +80,4 @@ CREATE TABLE IF NOT EXISTS {p}places (
     KEY {p}places_behind (feed, behind, room)
 ) ENGINE = InnoDB;
 
-INSERT IGNORE INTO `{p}schema` (version) VALUES (1);
+INSERT IGNORE INTO `{p}schema` (version, digest) VALUES (1, '{digest}');

@@ -2,7 +2,8 @@
 -- Rooms and users are known by an internal number inside this database and by their own id outside.
 
 CREATE TABLE {p}schema (
-    version bigint PRIMARY KEY
+    version bigint PRIMARY KEY,
+    digest  text NOT NULL               -- of the migration that made it, which is compared whenever the database is opened
 );
 
 CREATE TABLE {p}users (
@@ -199,4 +200,4 @@ BEGIN
     COMMIT;
 END $$;
 
-INSERT INTO {p}schema (version) VALUES (1);
+INSERT INTO {p}schema (version, digest) VALUES (1, '{digest}');

@@ -2,7 +2,8 @@
 -- Rooms and users are known by an internal number inside this database and by their own id outside.
 
 CREATE TABLE {p}schema (
-    version INTEGER PRIMARY KEY
+    version INTEGER PRIMARY KEY,
+    digest  TEXT NOT NULL               -- of the migration that made it, which is compared whenever the database is opened
 ) STRICT;
 
 CREATE TABLE {p}users (
@@ -90,4 +91,4 @@ CREATE TRIGGER {p}moved AFTER UPDATE OF head ON {p}rooms BEGIN
     UPDATE {p}places SET behind = 1 WHERE room = new.num AND behind = 0;
 END;
 
-INSERT INTO {p}schema (version) VALUES (1);
+INSERT INTO {p}schema (version, digest) VALUES (1, '{digest}');

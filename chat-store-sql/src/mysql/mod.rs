@@ -1,8 +1,10 @@
 //! MySQL and MariaDB.
 
+mod append;
 mod open;
 #[cfg(test)]
 mod plans;
+mod script;
 mod sql;
 mod steps;
 
@@ -11,8 +13,10 @@ use sqlx::{MySqlConnection, mysql::MySqlConnectOptions};
 
 use crate::{
     Dialect, SqlConfig,
+    connection::Db,
     prefix::Prefix,
-    server::{Connected, Server},
+    server::{Connected, Server, transact},
+    work::{Answer, Work},
 };
 
 /// Is a MySQL or MariaDB server.
@@ -38,5 +42,12 @@ impl Server for MySql {
 
     async fn connect(&self) -> Result<MySqlConnection, StoreError> {
         open::connect(&self.options, &self.session).await
+    }
+
+    async fn write(db: &mut Db<'_, MySqlConnection>, work: Work) -> Result<Answer, StoreError> {
+        match work {
+            Work::Append(batch) => append::append(db, batch).await,
+            other => transact::<Self>(db, other).await,
+        }
     }
 }

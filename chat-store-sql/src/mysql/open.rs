@@ -8,6 +8,7 @@ use crate::{
     connection::{Connection, Fetch},
     durable::{self, Unsafe},
     error::during,
+    migrate::{recorded, to_run},
     prefix::Prefix,
 };
 
@@ -42,11 +43,11 @@ pub(super) async fn prepare(
     config: &SqlConfig,
 ) -> Result<(), StoreError> {
     check_settings(connection, config.accept_unsafe).await?;
-    let found = version(connection, prefix).await?;
+    let found = recorded(connection, prefix).await?;
     if !config.migrate {
-        return Dialect::MySql.check(found);
+        return Dialect::MySql.check(&found);
     }
-    if Dialect::MySql.missing(found)?.is_empty() {
+    if Dialect::MySql.missing(&found)?.is_empty() {
         return Ok(()); // without a lock, and with a role that may change nothing
     }
     bring_up_to_date(connection, prefix).await
@@ -76,23 +77,8 @@ async fn bring_up_to_date(connection: &mut MySqlConnection, prefix: &Prefix) -> 
     if locked != [(1, 0)] {
         return Err(StoreError::new(StoreErrorKind::Contended, "wait for another node that makes the schema"));
     }
-    for file in Dialect::MySql.missing(version(connection, prefix).await?)? {
-        connection.command(prefix.name(file)).await.map_err(during(what))?;
+    for file in Dialect::MySql.missing(&recorded(connection, prefix).await?)? {
+        connection.command(to_run(file, prefix)).await.map_err(during(what))?;
     }
     Ok(()) // the connection ends here, and the lock with it
-}
-
-/// Returns the version of the schema; 0 when there is none.
-async fn version(connection: &mut MySqlConnection, prefix: &Prefix) -> Result<i64, StoreError> {
-    let what = "read the version of the schema";
-    let exists =
-        "SELECT count(*), 0 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?1";
-    let table = vec![prefix.name("{p}schema").into()];
-    let exists: Vec<(i64, i64)> = connection.fetch(exists.to_owned(), table).await.map_err(during(what))?;
-    if exists != [(1, 0)] {
-        return Ok(0);
-    }
-    let sql = prefix.name("SELECT coalesce(max(version), 0), 0 FROM `{p}schema`");
-    let versions: Vec<(i64, i64)> = connection.fetch(sql, Vec::new()).await.map_err(during(what))?;
-    Ok(versions.first().map_or(0, |(version, _)| *version))
 }

@@ -72,15 +72,17 @@ async fn no_statement_walks_through_a_table() {
     let prefix = Prefix::new("chat_", Dialect::MySql).unwrap();
     let own = MySqlConnection::STATEMENTS.all().into_iter().chain(plans::shared());
     let plain = own.map(|statement| (prefix.fill(statement), args(&prefix.fill(statement))));
-    let of_rows = steps::STATEMENTS.into_iter().map(|rows| {
-        let text = prefix.fill(rows.statement).replace("{rows}", &[rows.row; 2].join(","));
-        let arg = match rows.row {
-            "?" if text.contains("users") => Arg::from("ann"),
-            "?" => Arg::from(room()),
-            _ => Arg::Int(1),
+    let (id, key) = (format!("X'{}'", hex::encode(room().as_bytes())), "X'00112233445566778899aabbccddeeff'");
+    let of_rows = steps::STATEMENTS.into_iter().map(|statement| {
+        let row = match statement {
+            users if users.contains("users") => format!("X'{}'", hex::encode("ann")),
+            by_key if by_key.contains("{p}keys") => format!("(1,1,{key}),(1,2,{key})"),
+            entries if entries.contains("INSERT INTO {p}entries") => format!("(1,1,{key},{key},1,NULL,1,1,'',1,1)"),
+            heads if heads.contains("INSERT INTO") => format!("(1,{id},1,{key},1,1,1,'','')"),
+            places if places.contains("{p}places") => "1,2".to_owned(),
+            _ => format!("{id},{key}"),
         };
-        let count = text.matches('?').count();
-        (text, vec![arg; count])
+        (prefix.fill(statement).replace("{rows}", &row), Vec::new())
     });
     for (statement, args) in plain.chain(of_rows) {
         for (table, how, key_len, extra) in plan(&mut connection, &statement, args).await {

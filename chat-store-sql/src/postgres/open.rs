@@ -8,6 +8,7 @@ use crate::{
     connection::{Connection, Fetch},
     durable::{self, Unsafe},
     error::during,
+    migrate::{recorded, to_run},
     prefix::{Prefix, is_plain},
     url::without,
 };
@@ -59,11 +60,11 @@ pub(super) async fn prepare(
     config: &SqlConfig,
 ) -> Result<(), StoreError> {
     check_settings(connection, config.accept_unsafe).await?;
-    let found = version(connection, prefix).await?;
+    let found = recorded(connection, prefix).await?;
     if !config.migrate {
-        return Dialect::Postgres.check(found);
+        return Dialect::Postgres.check(&found);
     }
-    if Dialect::Postgres.missing(found)?.is_empty() {
+    if Dialect::Postgres.missing(&found)?.is_empty() {
         return Ok(()); // without a lock, and with a role that may change nothing
     }
     bring_up_to_date(connection, prefix, schema).await
@@ -97,24 +98,8 @@ async fn bring_up_to_date(
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
         connection.command(create).await.map_err(during(what))?;
     }
-    for file in Dialect::Postgres.missing(version(connection, prefix).await?)? {
-        connection.command(prefix.name(file)).await.map_err(during(what))?;
+    for file in Dialect::Postgres.missing(&recorded(connection, prefix).await?)? {
+        connection.command(to_run(file, prefix)).await.map_err(during(what))?;
     }
     connection.command("COMMIT".to_owned()).await.map_err(during(what))
-}
-
-/// Returns the version of the schema; 0 when there is none.
-async fn version(connection: &mut PgConnection, prefix: &Prefix) -> Result<i64, StoreError> {
-    let what = "read the version of the schema";
-    // Out of pg_class, and not by to_regclass alone: in a transaction that has waited for its turn, what the session
-    // remembers of names is renewed only when a table is opened.
-    let exists = "SELECT relname::text FROM pg_catalog.pg_class WHERE oid = to_regclass($1)".to_owned();
-    let table = vec![prefix.name("\"{p}schema\"").into()];
-    let exists: Vec<(String,)> = connection.fetch(exists, table).await.map_err(during(what))?;
-    if exists.is_empty() {
-        return Ok(0);
-    }
-    let sql = prefix.name("SELECT coalesce(max(version), 0) FROM \"{p}schema\"");
-    let versions: Vec<(i64,)> = connection.fetch(sql, Vec::new()).await.map_err(during(what))?;
-    Ok(versions.first().map_or(0, |(version,)| *version))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use chat_core::{StoreError, StoreErrorKind};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use crate::{
     connection::Connection as _,
     durable::{self, Unsafe},
     error::{during, is_contended},
+    migrate::{recorded, to_run},
     prefix::Prefix,
 };
 
@@ -97,7 +98,7 @@ pub(super) async fn prepare(
     if config.migrate {
         bring_up_to_date(connection, prefix).await
     } else {
-        Dialect::Sqlite.check(version(connection, prefix).await?)
+        Dialect::Sqlite.check(&recorded(connection, prefix).await?)
     }
 }
 
@@ -120,8 +121,8 @@ where
 /// Runs what is missing in one transaction: several nodes may do so at once, and the first one does it.
 async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<(), StoreError> {
     let run = async |connection: &mut SqliteConnection| {
-        for file in Dialect::Sqlite.missing(version(connection, prefix).await?)? {
-            connection.command(prefix.name(file)).await.map_err(during("bring the schema up to date"))?;
+        for file in Dialect::Sqlite.missing(&recorded(connection, prefix).await?)? {
+            connection.command(to_run(file, prefix)).await.map_err(during("bring the schema up to date"))?;
         }
         Ok(())
     };
@@ -132,20 +133,4 @@ async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) ->
     let done = run(connection).await;
     command(connection, if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     done
-}
-
-/// Returns the version of the schema; 0 when there is none.
-async fn version(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<i64, StoreError> {
-    let what = "read the version of the schema";
-    let table = prefix.name("{p}schema");
-    let exists: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1")
-        .bind(table)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(during(what))?;
-    if exists == 0 {
-        return Ok(0);
-    }
-    let sql = prefix.name("SELECT coalesce(max(version), 0) FROM {p}schema");
-    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(during(what))
 }

@@ -13,6 +13,8 @@ on_both!(
     nodes_that_start_at_once_make_one_schema,
     namespaces_in_one_database_know_nothing_of_each_other,
     a_newer_schema_is_refused,
+    a_schema_of_an_edited_migration_is_refused,
+    a_schema_that_does_not_say_what_it_was_made_from_is_refused,
     without_migrations_the_printed_script_makes_the_schema,
     a_role_that_may_change_no_schema_suffices,
     what_cannot_be_opened_says_so_without_the_password,
@@ -50,11 +52,32 @@ async fn namespaces_in_one_database_know_nothing_of_each_other(place: Place) {
 
 async fn a_newer_schema_is_refused(place: Place) {
     drop(place.open().await);
-    place.other().await.run("INSERT INTO chat_schema VALUES (99)").await;
+    place.other().await.run("INSERT INTO chat_schema VALUES (99, '')").await;
     for migrate in [true, false] {
         let (kind, text) = refused(place.config().migrate(migrate)).await;
         assert_eq!(kind, StoreErrorKind::Schema);
         assert!(text.contains("version 99"), "{text}");
+    }
+}
+
+/// It would be accepted by its number, and fail at the first append.
+async fn a_schema_of_an_edited_migration_is_refused(place: Place) {
+    drop(place.open().await);
+    place.other().await.run("DROP TABLE chat_feeds; UPDATE chat_schema SET digest = 'of another text'").await;
+    for migrate in [true, false] {
+        let (kind, text) = refused(place.config().migrate(migrate)).await;
+        assert_eq!(kind, StoreErrorKind::Schema);
+        assert!(text.contains("(version 1) was made from another text"), "{text}");
+    }
+}
+
+async fn a_schema_that_does_not_say_what_it_was_made_from_is_refused(place: Place) {
+    let mut other = place.other().await;
+    other.run("CREATE TABLE chat_schema (version bigint PRIMARY KEY); INSERT INTO chat_schema VALUES (1)").await;
+    for migrate in [true, false] {
+        let (kind, text) = refused(place.config().migrate(migrate)).await;
+        assert_eq!(kind, StoreErrorKind::Schema);
+        assert!(text.contains("(without digests) was made from another text"), "{text}");
     }
 }
 

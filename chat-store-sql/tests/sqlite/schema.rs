@@ -51,11 +51,36 @@ async fn nodes_that_start_at_once_make_one_schema() {
 async fn a_newer_schema_is_refused() {
     let file = File::new();
     drop(file.open().await);
-    run(&file, "INSERT INTO chat_schema VALUES (99)".to_owned()).await;
+    run(&file, "INSERT INTO chat_schema VALUES (99, '')".to_owned()).await;
     for migrate in [true, false] {
         let (kind, text) = refused(SqlConfig::new(file.url()).migrate(migrate)).await;
         assert_eq!(kind, StoreErrorKind::Schema);
         assert!(text.contains("version 99"), "{text}");
+    }
+}
+
+/// It would be accepted by its number, and fail at the first append.
+#[tokio::test]
+async fn a_schema_of_an_edited_migration_is_refused() {
+    let file = File::new();
+    drop(file.open().await);
+    run(&file, "DROP TABLE chat_feeds; UPDATE chat_schema SET digest = 'of another text'".to_owned()).await;
+    for migrate in [true, false] {
+        let (kind, text) = refused(SqlConfig::new(file.url()).migrate(migrate)).await;
+        assert_eq!(kind, StoreErrorKind::Schema);
+        assert!(text.contains("(version 1) was made from another text"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_does_not_say_what_it_was_made_from_is_refused() {
+    let file = File::new();
+    let script = "CREATE TABLE chat_schema (version INTEGER PRIMARY KEY); INSERT INTO chat_schema VALUES (1)";
+    run(&file, script.to_owned()).await;
+    for migrate in [true, false] {
+        let (kind, text) = refused(SqlConfig::new(file.url()).migrate(migrate)).await;
+        assert_eq!(kind, StoreErrorKind::Schema);
+        assert!(text.contains("(without digests) was made from another text"), "{text}");
     }
 }
 

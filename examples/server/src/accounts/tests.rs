@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use sqlx::Connection as _;
+
 use super::*;
 
 const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -41,6 +43,15 @@ macro_rules! on_each {
     };
 }
 
+/// Makes each case a test on each database that has tables.
+macro_rules! on_sql {
+    ($($case:ident),+ $(,)?) => {
+        on_each!(sqlite_tables, Place::sqlite() => $($case),+);
+        on_each!(postgres_tables, Place::postgres() => $($case),+; #[ignore = "needs PostgreSQL: scripts/test"]);
+        on_each!(mysql_tables, Place::mysql().await => $($case),+; #[ignore = "needs MariaDB or MySQL: scripts/test"]);
+    };
+}
+
 on_each!(
     who_registers_logs_in_under_any_spelling_until_they_log_out,
     twins_and_look_alikes_are_taken,
@@ -56,6 +67,8 @@ on_each!(
     who_is_removed_is_a_stranger_who_may_register_again,
     what_was_registered_is_found_by_another_server,
 );
+
+on_sql!(tables_of_another_version_are_refused, tables_that_do_not_say_of_which_version_they_are_are_refused);
 
 /// Is a database of a test's own.
 struct Place {
@@ -84,7 +97,7 @@ impl Place {
 
     async fn mysql() -> Self {
         let (server, name) = server("CHAT_TEST_MYSQL");
-        let mut root = <sqlx::MySqlConnection as sqlx::Connection>::connect(&server).await.expect("MySQL answers");
+        let mut root = sqlx::MySqlConnection::connect(&server).await.expect("MySQL answers");
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(create).execute(&mut root).await.unwrap();
         Self { url: format!("{}/{name}", server.rsplit_once('/').unwrap().0), _folder: None }
@@ -93,6 +106,19 @@ impl Place {
     fn mongodb() -> Self {
         let (server, name) = server("CHAT_TEST_MONGODB");
         Self { url: format!("{server}/{name}?namespace=a_"), _folder: None }
+    }
+
+    /// Runs statements as an operator does, by hand.
+    async fn run(&self, script: &str) {
+        let (server, schema) = self.url.split_once("?schema=").unwrap_or((&self.url, ""));
+        let set = if schema.is_empty() { String::new() } else { format!("SET search_path TO {schema};") };
+        let script = sqlx::raw_sql(sqlx::AssertSqlSafe(set + script));
+        match server.split_once(':').unwrap().0 {
+            "sqlite" => script.execute(&mut sqlx::SqliteConnection::connect(server).await.unwrap()).await.map(drop),
+            "postgres" => script.execute(&mut sqlx::PgConnection::connect(server).await.unwrap()).await.map(drop),
+            _ => script.execute(&mut sqlx::MySqlConnection::connect(server).await.unwrap()).await.map(drop),
+        }
+        .unwrap();
     }
 
     async fn open(&self, session: Duration) -> Accounts {
@@ -271,4 +297,22 @@ async fn what_was_registered_is_found_by_another_server(place: Place) {
     let again = place.open(LASTS).await;
     assert!(again.session(session.token.reveal()).await.unwrap().is_none());
     assert!(matches!(again.register(ann(), HOME).await, Err(AccountError::Taken)));
+}
+
+async fn refused(place: Place) {
+    let error = store::open(&place.url).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("made by another version of this program"), "{error}");
+}
+
+async fn tables_of_another_version_are_refused(place: Place) {
+    place.open(LASTS).await.close().await;
+    place.open(LASTS).await.close().await;
+    place.run("UPDATE account_schema SET digest = 'of another text'").await;
+    refused(place).await;
+}
+
+async fn tables_that_do_not_say_of_which_version_they_are_are_refused(place: Place) {
+    place.open(LASTS).await.close().await;
+    place.run("DROP TABLE account_schema").await;
+    refused(place).await;
 }

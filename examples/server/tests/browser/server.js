@@ -14,8 +14,9 @@ export class Server {
   #folder = null;
   #listen = '127.0.0.1:0';
 
+  /** Without a URL of quotes, bots are elsewhere. */
   constructor(quoteUrl, flags = []) {
-    this.quoteUrl = quoteUrl;
+    this.quotes = quoteUrl ? ['--quote-url', quoteUrl, '--quote-private'] : [];
     this.flags = flags;
     this.program = process.env.CHAT_SERVER_BIN;
     if (!this.program) throw new Error('set CHAT_SERVER_BIN to the path of chat-server');
@@ -25,7 +26,7 @@ export class Server {
   async start() {
     this.#folder ??= await mkdtemp(join(tmpdir(), 'chat-browser-'));
     const store = this.flags.includes('--store') ? [] : ['--store', `sqlite:${join(this.#folder, 'chat.db')}`];
-    const flags = ['--listen', this.#listen, '--admin', 'off', ...store, '--quote-url', this.quoteUrl, '--quote-private', ...this.flags];
+    const flags = ['--listen', this.#listen, '--admin', 'off', ...store, ...this.quotes, ...this.flags];
     const child = spawn(this.program, flags, { cwd: this.#folder, stdio: ['ignore', 'pipe', 'inherit'] });
     this.#process = child;
     this.url = await listening(child);

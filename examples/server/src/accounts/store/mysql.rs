@@ -9,8 +9,17 @@ use sqlx::{
 
 use super::{
     AccountStore, Failure,
-    tables::{Tables, sql},
+    tables::{self, sql},
 };
+
+const RECORD: &str = "
+CREATE TABLE IF NOT EXISTS account_schema (
+    one    tinyint PRIMARY KEY,
+    digest varchar(64) NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+INSERT IGNORE INTO account_schema (one, digest) SELECT 1, '{digest}' FROM DUAL WHERE NOT EXISTS
+    (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'account_users');
+";
 
 /// Ids are compared byte by byte: what looks alike is the business of the look.
 const SCHEMA: &str = "
@@ -50,6 +59,5 @@ pub(super) async fn open(url: &str) -> Result<Box<dyn AccountStore>, Failure> {
     let options = MySqlConnectOptions::from_str(url)?.disable_statement_logging();
     let pool = MySqlPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
     let pool = pool.connect_with(options).await?;
-    sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-    Ok(Box::new(Tables(pool)))
+    tables::open(pool, RECORD, SCHEMA).await
 }

@@ -9,11 +9,18 @@ use sqlx::{
 
 use super::{
     AccountStore, Failure,
-    tables::{Tables, sql},
+    tables::{self, sql},
     without,
 };
 
 /// The number is "acco" in ASCII. Several servers that start at once would make the same tables, which fails for all but one.
+const RECORD: &str = "
+SELECT pg_advisory_xact_lock(1633903471);
+CREATE TABLE IF NOT EXISTS account_schema (digest text PRIMARY KEY);
+INSERT INTO account_schema SELECT '{digest}'
+WHERE NOT EXISTS (SELECT 1 FROM account_schema) AND to_regclass('account_users') IS NULL;
+";
+
 const SCHEMA: &str = r#"
 SELECT pg_advisory_xact_lock(1633903471);
 CREATE TABLE IF NOT EXISTS account_users (
@@ -60,8 +67,7 @@ pub(super) async fn open(url: &str) -> Result<Box<dyn AccountStore>, Failure> {
     let pool = pool.connect_with(options).await?;
     let schema = schema.map(|schema| format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\";")).unwrap_or_default();
     // Several statements without parameters are one transaction.
-    sqlx::raw_sql(sqlx::AssertSqlSafe(schema + SCHEMA)).execute(&pool).await?;
-    Ok(Box::new(Tables(pool)))
+    tables::open(pool, &(schema + RECORD), SCHEMA).await
 }
 
 /// Numbers the parameters of a statement.

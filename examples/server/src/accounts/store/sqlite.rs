@@ -9,8 +9,17 @@ use sqlx::{
 
 use super::{
     AccountStore, Failure,
-    tables::{Tables, sql},
+    tables::{self, sql},
 };
+
+/// Immediately: another server that starts at the same time waits, instead of being told that it read too early.
+const RECORD: &str = "
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS account_schema (digest TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO account_schema SELECT '{digest}' WHERE NOT EXISTS (SELECT 1 FROM account_schema)
+    AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'account_users');
+COMMIT;
+";
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS account_users (
@@ -55,8 +64,7 @@ pub(super) async fn open(url: &str) -> Result<Box<dyn AccountStore>, Failure> {
     keep_private(url)?;
     let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
     let pool = pool.connect_with(options).await?;
-    sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-    Ok(Box::new(Tables(pool)))
+    tables::open(pool, RECORD, SCHEMA).await
 }
 
 /// Makes a new database readable for its owner only; SQLite gives the files beside it the same mode.

@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use sqlx::Error;
 
 use super::{AccountStore, Failure, LOGINS_MAX, LoginRow, NewLogin, NewUser, UserRow};
@@ -21,6 +22,9 @@ pub(super) enum Arg<'a> {
 pub(super) trait Sql:
     Fetch<(i64,)> + Fetch<(String,)> + Fetch<(String, String, String, i64)> + Fetch<Found> + Sync + 'static
 {
+    /// Runs statements without parameters.
+    fn script(&self, sql: String) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Runs a statement and returns how many rows it wrote.
     fn execute(&self, sql: &'static str, args: &[Arg<'_>]) -> impl Future<Output = Result<u64, Error>> + Send;
 
@@ -40,6 +44,10 @@ type Found = (Option<String>, Option<String>, i64, i64);
 macro_rules! sql {
     ($pool:ty, $row:ty, $spell:expr) => {
         impl $crate::accounts::store::tables::Sql for $pool {
+            async fn script(&self, sql: String) -> Result<(), sqlx::Error> {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(self).await.map(drop)
+            }
+
             async fn execute(
                 &self,
                 sql: &'static str,
@@ -87,6 +95,24 @@ pub(super) use sql;
 
 /// Keeps accounts in tables.
 pub(super) struct Tables<P>(pub(super) P);
+
+/// Opens accounts in tables that `schema` makes. Where there are none yet, `record` notes its `{digest}` first.
+///
+/// Tables made from another text are refused: they may lack what the statements name, which somebody would find out who
+/// registers.
+pub(super) async fn open<P: Sql>(pool: P, record: &str, schema: &str) -> Result<Box<dyn AccountStore>, Failure> {
+    let digest = hex::encode(Sha256::digest(schema));
+    pool.script(record.replace("{digest}", &digest)).await?;
+    let tables = Tables(pool);
+    let recorded: Vec<(String,)> = tables.rows("SELECT digest FROM account_schema", &[]).await?;
+    if recorded != [(digest,)] {
+        let refused = "the tables of the accounts (`account_…`) were made by another version of this program; use that one, or keep \
+                       the accounts elsewhere (`--accounts`)";
+        return Err(refused.into());
+    }
+    tables.0.script(schema.to_owned()).await?;
+    Ok(Box::new(tables))
+}
 
 impl<P: Sql> Tables<P> {
     async fn rows<T>(&self, sql: &'static str, args: &[Arg<'_>]) -> Result<Vec<T>, Failure>

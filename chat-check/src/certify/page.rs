@@ -1,0 +1,43 @@
+//! All certificates in one table.
+
+use super::{Certificate, Ms};
+
+const HEAD: &str = "# Certificates
+
+Which store was tried with which broker (T32), and what came of it: `chat-check certify` runs one programme of faults on every pair and
+writes this page and a file for each, in [`certificates`](certificates). A pair that breaks a promise gets none. What the promises are, and what is
+done in each round: [Reliability](reliability.md).
+
+The servers are the run's own and were killed with all their processes; on the database there were three nodes, and one on SQLite.
+*Peace* is what was sent while nothing was broken. Builds are unoptimised, and times are those of a machine that had other
+work: the load average at the begin and at the end is beside them.
+
+| store | broker | faults | acknowledged | delivered | lost, doubled, reordered | gaps explained, not | ack in peace p50, p99 | back to caught up p50, p99 | load | commit, date |
+|---|---|---|---|---|---|---|---|---|---|---|
+";
+
+/// Makes the page.
+pub(super) fn of(all: &[Certificate]) -> String {
+    let row = |it: &Certificate| {
+        let faults: Vec<_> = it.faults.iter().map(|(kind, fault)| format!("{} {kind}", fault.rounds)).collect();
+        let cells = [
+            it.store.clone(),
+            format!("[{}](certificates/{}-{}.json)", it.broker, it.store, it.broker),
+            faults.join(", "),
+            it.acked.to_string(),
+            it.delivered.to_string(),
+            format!("{}, {}, {}", it.lost, it.doubled, it.reordered),
+            format!("{}, {}", it.gaps_explained, it.gaps_unexplained),
+            both(it.ack_in_peace),
+            both(it.resume),
+            it.load.join(", "),
+            format!("{}, {}", it.commit, it.date),
+        ];
+        format!("| {} |\n", cells.join(" | "))
+    };
+    HEAD.to_owned() + &all.iter().map(row).collect::<String>()
+}
+
+fn both(Ms { p50, p99 }: Ms) -> String {
+    format!("{p50}, {p99} ms")
+}
