@@ -1,8 +1,10 @@
 //! The ports in memory pass the suites that every adapter passes.
+#![allow(clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
 
 use chat_core::{
+    Job, QueueName, Settlement, WorkQueue,
     conformance::{
         broker::BrokerUnderTest,
         dead_letters::DeadLettersUnderTest,
@@ -11,8 +13,10 @@ use chat_core::{
         queue::QueueUnderTest,
     },
     memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
+    queue::Consume,
     store::Hybrid,
 };
+use futures::StreamExt;
 
 /// Long enough for a busy machine to ask twice while it lasts.
 const LEASE: Duration = Duration::from_millis(300);
@@ -55,3 +59,13 @@ chat_core::broker_conformance!(memory_broker_behind_faults, || async {
     let broker = FaultyBroker::new(Arc::new(MemoryBroker::new()), Chance::new(1), BrokerOdds::default());
     BrokerUnderTest::new(Arc::new(broker))
 });
+
+#[tokio::test]
+async fn a_job_that_is_put_off_for_ever_ends_nothing() {
+    let (queue, name) = (MemoryQueue::new(), QueueName::new("q").unwrap());
+    queue.push(&name, Job::new("later")).await.unwrap();
+    let mut jobs = queue.consume(&name, Consume::default()).await.unwrap();
+    jobs.next().await.unwrap().unwrap().settle(Settlement::Retry(Duration::MAX)).await.unwrap();
+    queue.push(&name, Job::new("now")).await.unwrap();
+    assert_eq!(jobs.next().await.unwrap().unwrap().job.body, "now");
+}

@@ -106,7 +106,7 @@ impl Recorder {
         }
         let oldest = batch.iter().map(|submission| submission.since).min().unwrap_or_else(Instant::now);
         let within = engine.limits.append_within;
-        let until = oldest + (within - within / STORE_PART);
+        let until = oldest + within * (STORE_PART - 1) / STORE_PART;
         metrics::histogram!("chat_batch_drafts").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         let mut waiting = Waiting::new();
         for submission in super::judge::screen(engine, batch).await {

@@ -21,7 +21,7 @@ use crate::{
     redis::{Redis, cluster, cluster_url, cluster_with_replicas, owner},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The slot of the queue `jobs` under the usual namespace: all of its keys have these braces.
 const TAG: &str = "{chat:jobs}";
 const JOBS: u32 = 200;
