@@ -56,7 +56,11 @@ impl Breaker<'_> {
         let links = self.links.as_mut().ok_or("there is no network")?;
         let (peer, way) = links.turns.take();
         let span = SHORTEST.as_millis().try_into()?..links.longest.as_millis().try_into()?;
-        let broken_for = Duration::from_millis(self.chance.within(span));
+        let broken_for = match (&*peer, way) {
+            // Only then is seen how long a node believes in them.
+            (CLIENTS, Way::Both | Way::In) => links.longest,
+            _ => Duration::from_millis(self.chance.within(span)),
+        };
         links.network.cut(&node.name, &peer, way)?;
         let half_open = if peer == CLIENTS {
             found_within(node, broken_for).await?
