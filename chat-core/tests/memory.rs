@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_core::{
-    Job, QueueName, Settlement, WorkQueue,
+    WorkQueue,
     conformance::{
         broker::BrokerUnderTest,
         dead_letters::DeadLettersUnderTest,
@@ -13,7 +13,7 @@ use chat_core::{
         queue::QueueUnderTest,
     },
     memory::{MemoryBroker, MemoryPresence, MemoryQueue, MemoryStore},
-    queue::Consume,
+    queue::{Consume, Job, QueueName, Settlement},
     store::Hybrid,
 };
 use futures::StreamExt;
