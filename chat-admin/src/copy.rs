@@ -10,7 +10,7 @@ use chat_core::{
 use clap::Args;
 
 use self::verify::verify;
-use crate::{Failure, progress::Progress, url::StoreUrl};
+use crate::{Failure, open::open, progress::Progress, url::StoreUrl};
 
 /// How many rooms are listed at once.
 const PAGE: u16 = 500;
@@ -23,15 +23,26 @@ pub(crate) struct Copy {
     from: StoreUrl,
     /// The store to copy to: an empty one, or one that an earlier copy has begun to fill
     to: StoreUrl,
+    /// The store of the messages to copy, where they are not in FROM
+    #[arg(long, value_name = "STORE")]
+    from_messages: Option<StoreUrl>,
+    /// The store to copy the messages to, where they are not to be in TO
+    #[arg(long, value_name = "STORE")]
+    to_messages: Option<StoreUrl>,
 }
 
 impl Copy {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        self.from.must_exist()?;
-        idle::check(&self.from).await?;
-        idle::check(&self.to).await?;
-        let from = chat_engine::open_restore(self.from.reveal()).await?;
-        let to = chat_engine::open_restore(self.to.reveal()).await?;
+        let (from_messages, to_messages) = (self.from_messages.as_ref(), self.to_messages.as_ref());
+        for from in [Some(&self.from), from_messages].into_iter().flatten() {
+            from.must_exist()?;
+            idle::check(from).await?;
+        }
+        for to in [Some(&self.to), to_messages].into_iter().flatten() {
+            idle::check(to).await?;
+        }
+        let from = open(&self.from, from_messages).await?;
+        let to = open(&self.to, to_messages).await?;
         let rooms = logs(&*from).await?;
         if rooms.is_empty() {
             return Err(format!("there is nothing in {}", self.from).into());

@@ -3,7 +3,7 @@
 use chat_core::{UserId, people};
 use clap::Args;
 
-use crate::{Failure, url::StoreUrl};
+use crate::{Failure, open::open, url::StoreUrl};
 
 /// Forgets a person: what they wrote is blanked, who they were is nowhere. May be repeated, also after a crash
 ///
@@ -16,6 +16,9 @@ pub(crate) struct EraseUser {
     /// The store
     #[arg(long)]
     store: StoreUrl,
+    /// The store of the messages, where chat-server is told one with --messages
+    #[arg(long, value_name = "STORE")]
+    messages: Option<StoreUrl>,
     /// Says that this is meant: it cannot be undone
     #[arg(long)]
     yes: bool,
@@ -26,7 +29,7 @@ impl EraseUser {
         if !self.yes {
             return Err("this cannot be undone: if it is meant, say --yes".into());
         }
-        let store = chat_engine::open_people(self.store.reveal()).await?;
+        let store = open(&self.store, self.messages.as_ref()).await?;
         let done = people::erase(&*store, &self.user, |so_far| {
             eprintln!("{} rooms done, {} entries", so_far.rooms, so_far.entries);
         });

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use chat_core::{UserId, people};
 use clap::Args;
 
-use crate::{Failure, url::StoreUrl};
+use crate::{Failure, open::open, url::StoreUrl};
 
 /// Prints everything that is held of a person, as JSON lines
 ///
@@ -18,11 +18,14 @@ pub(crate) struct ExportUser {
     /// The store
     #[arg(long)]
     store: StoreUrl,
+    /// The store of the messages, where chat-server is told one with --messages
+    #[arg(long, value_name = "STORE")]
+    messages: Option<StoreUrl>,
 }
 
 impl ExportUser {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let store = chat_engine::open_people(self.store.reveal()).await?;
+        let store = open(&self.store, self.messages.as_ref()).await?;
         let mut out = BufWriter::new(io::stdout());
         let mut written = Ok(());
         let lines = people::export(&*store, &self.user, |line| {

@@ -14,6 +14,7 @@ mod fsck;
 mod import;
 mod lines;
 mod migrate;
+mod open;
 mod progress;
 mod trim;
 mod url;

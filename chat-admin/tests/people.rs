@@ -8,7 +8,7 @@ use std::{
 };
 
 use chat_core::{Body, Draft, Hub, Identity, Key, RoomSpec, Seq, Text, UserId, model::Edit};
-use chat_engine::{Chat, Limits};
+use chat_engine::{Chat, ChatBuilder, Limits};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,7 +27,12 @@ fn said(output: &Output) -> String {
 /// Makes a file in which bob has written, edited and deleted, and has left one room and stays in another.
 async fn a_chat(folder: &Path) -> String {
     let url = format!("sqlite:{}", folder.join("chat.db").display());
-    let chat = Chat::builder().store(url.as_str()).limits(Limits::load_profile()).build().await.unwrap();
+    talk(Chat::builder().store(url.as_str())).await;
+    url
+}
+
+async fn talk(chat: ChatBuilder) {
+    let chat = chat.limits(Limits::load_profile()).build().await.unwrap();
     let (ann, bob) = (UserId::new("ann").unwrap(), UserId::new(MARKER).unwrap());
     let hubs = [Identity::human(ann.clone(), "Ann"), Identity::human(bob.clone(), format!("Bob {MARKER}"))];
     let [ann_hub, bob_hub] = hubs.map(|who| chat.hub(who));
@@ -52,7 +57,6 @@ async fn a_chat(folder: &Path) -> String {
         }
     }
     bob_hub.direct(&ann).post(Draft::text(MARKER)).await.unwrap();
-    url
 }
 
 /// Tells whether a marker stands anywhere in the files of a database: pages that are free or old, too.
@@ -84,6 +88,24 @@ async fn who_is_erased_is_in_no_byte_of_the_files_and_was_handed_out_before() {
     let again = said(&admin(&["erase-user", MARKER, "--store", &url, "--yes"]));
     assert_eq!(again, "erased: 0 entries in 0 rooms\n");
     assert!(!admin(&["export-user", MARKER, "--store", &url]).status.success(), "there is nothing to hand out");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_erased_from_two_stores_is_in_no_byte_of_either() {
+    let folder = TempDir::new().unwrap();
+    let [rooms, messages] = ["rooms", "messages"].map(|name| format!("sqlite:{}/{name}.db", folder.path().display()));
+    talk(Chat::builder().store(rooms.as_str()).messages(messages.as_str())).await;
+
+    let half = admin(&["erase-user", MARKER, "--store", &rooms, "--yes"]);
+    assert!(!half.status.success() && is_in_files(folder.path(), MARKER));
+    assert!(String::from_utf8_lossy(&half.stderr).contains("has rooms and no messages"), "{half:?}");
+    let both = ["--store", &rooms, "--messages", &messages];
+    let lines = said(&admin(&[&["export-user", MARKER], &both[..]].concat()));
+    assert_eq!(lines.lines().filter(|line| line.contains("\"type\":\"room\"")).count(), 4);
+    let erased = said(&admin(&[&["erase-user", MARKER, "--yes"], &both[..]].concat()));
+    assert!(erased.ends_with("in 3 rooms\n"), "{erased}");
+    assert!(!is_in_files(folder.path(), MARKER), "nothing is left");
+    assert!(is_in_files(folder.path(), "hello from ann"), "what others wrote stays");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,9 +3,12 @@
 
 mod common;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -187,7 +190,7 @@ async fn draining_closes_sessions_and_refuses_what_is_new() {
     let engine = engine().await;
     let room = engine.hub(human("ann")).create(RoomSpec::public("general")).await.unwrap();
     let events = room.events(Start::Head);
-    engine.drain(std::time::Duration::from_secs(2)).await;
+    engine.drain(Duration::from_secs(2)).await;
     assert_eq!(room.post(Draft::text("late")).await.unwrap_err().code, Code::Draining);
     let last = events.collect::<Vec<_>>().await.pop().unwrap();
     assert!(matches!(last, Event::Closed(error) if error.code == Code::Draining));
@@ -216,4 +219,19 @@ async fn a_node_whose_store_is_away_is_not_ready_although_nobody_is_there_to_fin
         store.fault().0.store(away, Ordering::Release);
         assert_eq!(engine.is_ready().await, !away);
     }
+}
+
+#[tokio::test]
+async fn who_wants_events_while_the_store_is_away_is_told_to_come_again() {
+    let store = Arc::new(FaultyStore::new(MemoryStore::new(), Away::default()));
+    let engine = Engine::builder().store(store.clone()).build().await.unwrap();
+    let room = engine.hub(human("ann")).create(RoomSpec::public("general")).await.unwrap();
+    store.fault().0.store(true, Ordering::Release);
+    let mut events = engine.hub(human("ann")).events(Vec::new());
+    let last = tokio::time::timeout(Duration::from_secs(10), events.next()).await.expect("an end");
+    assert!(matches!(&last, Some(Event::Closed(error)) if error.code == Code::Retry), "{last:?}");
+    assert!(events.next().await.is_none());
+    store.fault().0.store(false, Ordering::Release);
+    let mut events = Stream::new(room.events(Start::Head));
+    assert_eq!(events.followed().await, Seq::FIRST);
 }

@@ -3,14 +3,20 @@
 
 mod common;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chat_core::{
     Engine, Hub, Presence, RoomId, RoomSpec, UserId,
     memory::{MemoryPresence, MemoryStore},
     model::NodeId,
-    presence::{Lease, PresenceError},
+    presence::{Lease, PresenceError, PresenceErrorKind},
 };
 use common::{Client, human, leave, user};
 use serde_json::{Value, json};
@@ -130,4 +136,64 @@ async fn who_comes_back_while_the_store_is_slow_to_let_them_go_is_online() {
     presence.let_go.notify_one();
     presence.left.notified().await;
     sees_online(&mut ann, room, "ann").await;
+}
+
+/// A presence store that is away when told so.
+#[derive(Default)]
+struct Away {
+    inner: MemoryPresence,
+    is_away: AtomicBool,
+    refused: Notify,
+}
+
+impl Away {
+    fn look(&self) -> Result<(), PresenceError> {
+        if self.is_away.load(Ordering::Acquire) {
+            self.refused.notify_one();
+            return Err(PresenceError::new(PresenceErrorKind::Unavailable, "anything"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Presence for Away {
+    async fn enter(&self, node: NodeId, users: &[UserId]) -> Result<(), PresenceError> {
+        self.look()?;
+        self.inner.enter(node, users).await
+    }
+
+    async fn leave(&self, node: NodeId, users: &[UserId]) -> Result<(), PresenceError> {
+        self.look()?;
+        self.inner.leave(node, users).await
+    }
+
+    async fn refresh(&self, node: NodeId) -> Result<Lease, PresenceError> {
+        self.inner.refresh(node).await
+    }
+
+    async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, PresenceError> {
+        self.inner.online(users).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_the_store_is_away_is_offline_once_it_is_back() {
+    let presence = Arc::new(Away::default());
+    let engine = Engine::builder().limits(common::limits()).presence(presence.clone()).build().await.unwrap();
+    let bob = Client::greeted(&engine, "bob").await;
+    let is_online = async || presence.inner.online(&[user("bob")]).await.unwrap() == [true];
+    while !is_online().await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    presence.is_away.store(true, Ordering::Release);
+    drop(bob);
+    presence.refused.notified().await;
+    presence.is_away.store(false, Ordering::Release);
+    let offline = async {
+        while is_online().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(25), offline).await.expect("the next refresh tells it");
 }

@@ -25,6 +25,8 @@ const BEAT: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 /// … to this, for as long as it takes.
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// How often it is said that something is still not heard: in less than 30 s nobody believes the opposite.
+const REMIND_EVERY: Duration = Duration::from_secs(15);
 /// Calls waiting for the task. Each caller waits for its answer, so there are as many as callers at most.
 const ORDERS_MAX: usize = 16;
 
@@ -32,7 +34,7 @@ const ORDERS_MAX: usize = 16;
 pub(crate) enum Sound<'a> {
     /// A message of a channel.
     Message(&'a str, Vec<u8>),
-    /// Messages may have been missed: said when that begins, and again when all is heard.
+    /// Messages may have been missed: said when that begins, every 15 s while it lasts, and when all is heard again.
     Interrupted,
 }
 
@@ -64,6 +66,7 @@ impl Subscriber {
             open: BTreeMap::new(),
             numbers: 0,
             missed: false,
+            said: None,
             retry: None,
         };
         Self { orders, task: tokio::spawn(ears.run(given, happened)).abort_handle() }
@@ -117,6 +120,8 @@ struct Ears {
     numbers: u64,
     /// Whether messages may have been missed since all was heard.
     missed: bool,
+    /// When that was last said.
+    said: Option<Instant>,
     /// When to try again, and how long to wait after that.
     retry: Option<(Instant, Duration)>,
 }
@@ -180,24 +185,29 @@ impl Ears {
     /// Notes that something is not heard that should be, and that it is time to change that.
     fn miss(&mut self) {
         self.servers.doubt();
-        if !self.missed {
-            self.missed = true;
+        self.say_missed();
+        self.retry.get_or_insert((Instant::now(), RETRY_MIN));
+    }
+
+    fn say_missed(&mut self) {
+        self.missed = true;
+        if self.said.is_none_or(|said| said.elapsed() >= REMIND_EVERY) {
+            self.said = Some(Instant::now());
             (self.heard)(Sound::Interrupted);
         }
-        self.retry.get_or_insert((Instant::now(), RETRY_MIN));
     }
 
     /// Subscribes to what is wanted and not heard yet. If that does not succeed, it is tried again later.
     async fn tune(&mut self) -> Result<(), Failure> {
         let tuned = self.try_tune().await.map_err(Failure::of("subscribe"));
         if tuned.is_err() {
-            self.missed = true;
+            self.say_missed();
             self.servers.doubt();
             let wait = self.retry.map_or(RETRY_MIN, |(_, wait)| wait);
             self.retry = Some((Instant::now() + wait, (wait * 2).min(RETRY_MAX)));
             return tuned;
         }
-        self.retry = None;
+        (self.retry, self.said) = (None, None);
         if std::mem::take(&mut self.missed) {
             (self.heard)(Sound::Interrupted);
         }

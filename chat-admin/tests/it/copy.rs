@@ -84,3 +84,27 @@ fn a_file_that_is_not_there_is_not_made() {
     assert!(said.status == Some(1) && said.err.contains("is not there"), "{said:?}");
     assert!(!from.exists());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_and_rooms_in_two_stores_are_copied_together_or_not_at_all() {
+    let two = two().await;
+    let [rooms, messages, one, all] =
+        ["rooms", "messages", "one", "all"].map(|name| two.to.replace("to.db", &format!("{name}.db")));
+    let trimmed = admin(&["copy", &two.from, &rooms, "--to-messages", &messages]);
+    assert!(trimmed.err.contains("restore a trimmed log into two stores"), "{trimmed:?}");
+
+    let chat = chat_engine::Chat::open(&*all).await.unwrap();
+    let tea = chat.hub(Identity::system()).create(RoomSpec::public("Tea").named("tea")).await.unwrap();
+    tea.post(Draft::text("green")).await.unwrap();
+    drop((tea, chat));
+    let [rooms, messages] = [rooms, messages].map(|url| url.replace(".db", "2.db"));
+    let apart = done(&["copy", &all, &rooms, "--to-messages", &messages]);
+    let half = admin(&["copy", &rooms, &one]);
+    assert_eq!(half.status, Some(1));
+    assert!(half.err.contains("has rooms and no messages: say in which store those are"), "{half:?}");
+    let together = done(&["copy", &rooms, &one, "--from-messages", &messages]);
+    let counts = |said: &str| said.split_once(':').map(|(counts, _)| counts.to_owned()).unwrap();
+    assert_eq!(counts(&apart), counts(&together));
+    let copy = chat_engine::open_store(&one).await.unwrap();
+    assert_eq!(texts(&*copy, "tea").await, ["green"]);
+}

@@ -13,7 +13,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::{Failure, chance::Chance};
+use super::{Failure, chance::Chance, service::is_alive};
 
 /// Where namespaces that have a name are.
 const NAMED: &str = "/run/netns";
@@ -201,7 +201,7 @@ impl Drop for Network {
         for part in &self.parts {
             let _ = remove(&self.namespace(part));
         }
-        let _ = ip(&["link", "delete", &self.bridge()]);
+        let _ = remove_devices(|process| process == self.process);
     }
 }
 
@@ -228,22 +228,33 @@ impl Turns {
 
 /// Removes what belongs to no process any more.
 fn sweep() -> Result<(), Failure> {
-    let is_gone = |process: &str| {
-        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-        process.bytes().all(|byte| byte.is_ascii_digit()) && !name.starts_with("chat-check")
-    };
     for name in names(NAMED) {
-        let process = name.strip_prefix(OURS).and_then(|rest| rest.split('-').next());
-        if process.is_some_and(is_gone) {
+        if owner(&name, OURS).is_some_and(is_gone) {
             remove(&name)?;
         }
     }
-    for name in names("/sys/class/net") {
-        if name.strip_prefix(BRIDGE).filter(|process| !process.is_empty()).is_some_and(is_gone) {
-            ip(&["link", "delete", &name])?;
-        }
-    }
-    Ok(())
+    remove_devices(is_gone)
+}
+
+/// Removes bridges and the ends of links that are outside: a namespace lives on as long as a connection in it is being
+/// closed, and its link with it.
+fn remove_devices(of: impl Fn(u32) -> bool) -> Result<(), Failure> {
+    names("/sys/class/net").iter().filter(|name| owner(name, BRIDGE).is_some_and(&of)).try_for_each(|name| {
+        // Its other end may have ended it meanwhile.
+        let is_there = || Path::new("/sys/class/net").join(name).exists();
+        ip(&["link", "delete", name]).or_else(|error| if is_there() { Err(error) } else { Ok(()) })
+    })
+}
+
+/// Returns the number of the process that has made what has this name.
+fn owner(name: &str, begin: &str) -> Option<u32> {
+    name.strip_prefix(begin)?.split('-').next()?.parse().ok()
+}
+
+/// Tells whether a process has ended; its number may belong to another program by now.
+fn is_gone(process: u32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    !name.starts_with("chat-check") || !is_alive(process)
 }
 
 fn names(folder: &str) -> Vec<String> {
@@ -274,4 +285,31 @@ fn good(done: &Output) -> Result<String, Failure> {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
     Err(format!("no network of the run's own: {}", String::from_utf8_lossy(&done.stderr).trim()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_every_link_comes_before_the_first_comes_again() {
+        for count in 1..=6 {
+            let peers: Vec<_> = (0..count).map(|number| format!("peer{number}")).collect();
+            let mut turns = Turns::of(peers, &mut Chance::of(count));
+            let all = usize::try_from(count).unwrap_or_default() * Way::ALL.len();
+            let mut taken: Vec<_> = (0..all).map(|_| turns.take()).map(|(peer, way)| (peer, way.fault())).collect();
+            taken.sort();
+            taken.dedup();
+            assert_eq!(taken.len(), all, "of {count} peers");
+        }
+    }
+
+    #[test]
+    fn what_is_ours_says_by_its_name_whose_it_is() {
+        assert_eq!(owner("chat-check-4711-node1", OURS), Some(4711));
+        assert_eq!((owner("cc4711", BRIDGE), owner("cc4711-2", BRIDGE)), (Some(4711), Some(4711)));
+        for others in ["ccnet", "cc-4711", "eth0", "cc"] {
+            assert_eq!(owner(others, BRIDGE), None, "{others}");
+        }
+    }
 }

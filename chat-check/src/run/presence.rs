@@ -23,8 +23,8 @@ use super::{
 };
 use crate::history::{Event, Name, Person};
 
-/// Members of one room: with its owner they are one page of a list.
-const ROOM_MAX: usize = 199;
+/// Members of one room: each is told of it when it is created, one after the other.
+const ROOM_MAX: usize = 50;
 /// Watchers may take 35 s to see what has changed; who waits longer finds out that they do not.
 const SEEN_WITHIN: Duration = Duration::from_secs(45);
 /// People come and go all the time for so long, and each does so once in this time.

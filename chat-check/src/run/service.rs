@@ -216,7 +216,7 @@ pub(super) async fn kill(processes: Vec<u32>) -> Result<(), Failure> {
 }
 
 /// A zombie is as dead as it gets: whoever adopted it has not looked yet.
-fn is_alive(process: u32) -> bool {
+pub(super) fn is_alive(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

@@ -211,7 +211,7 @@ impl EngineBuilder {
             lanes,
             relay,
             present: Mutex::default(),
-            presence_lapsed: false.into(),
+            presence_untold: Mutex::default(),
             watches: presence::Watches::default(),
             seats: Mutex::default(),
             strangers: Mutex::default(),

@@ -30,15 +30,14 @@ const REVOCATIONS_LOOKED_AT: u16 = 64;
 impl Core {
     pub(super) async fn handle(self: &Arc<Self>, item: Item) {
         match item {
-            Item::First(First::All(cursors)) => {
-                self.hello(None, None, cursors).await;
-                self.finish();
-            }
-            Item::First(First::Room(room, start)) => {
-                if let Err(error) = self.one_room(room, start).await {
-                    let closed =
-                        if error.code == Code::TooMany { CloseCode::TooMany } else { CloseCode::Unauthenticated };
-                    self.outbox.close(closed.into());
+            Item::First(first) => {
+                let begun = match first {
+                    First::All(cursors) => self.try_hello(None, None, cursors).await,
+                    First::Room(room, start) => self.one_room(room, start).await,
+                };
+                // Nobody is there to say hello again.
+                if let Err(error) = begun {
+                    self.outbox.close(ending(error.code).into());
                 }
                 self.finish();
             }
@@ -342,5 +341,15 @@ impl Inner {
                 self.went(&user).await;
             }
         });
+    }
+}
+
+/// Returns how a session in this process ends that could not begin.
+fn ending(code: Code) -> CloseCode {
+    match code {
+        Code::Draining => CloseCode::Draining,
+        Code::TooMany | Code::Invalid => CloseCode::TooMany,
+        code if code.is_retryable() => CloseCode::Internal,
+        _ => CloseCode::Unauthenticated,
     }
 }

@@ -15,7 +15,7 @@ use super::Session;
 use crate::{
     fanout::{Class, Encoding, Frame, Outbox, Push},
     hub::Event,
-    protocol::{Close, Code, HubError, ServerFrame},
+    protocol::{Close, CloseCode, Code, HubError, ServerFrame},
 };
 
 /// Events that wait for a receiver that is busy; then it is parked and served from the log.
@@ -121,8 +121,9 @@ impl Stream for Events {
 
 fn code_of(close: Close) -> Code {
     match close.code {
-        crate::protocol::CloseCode::Draining => Code::Draining,
-        crate::protocol::CloseCode::TooMany => Code::TooMany,
+        CloseCode::Draining => Code::Draining,
+        CloseCode::TooMany => Code::TooMany,
+        code if code.reconnect() => Code::Retry,
         _ => Code::Unauthenticated,
     }
 }

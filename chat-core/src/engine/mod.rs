@@ -111,7 +111,8 @@ struct Inner {
     people: people::People,
     /// The users this node has told the presence store about.
     present: Mutex<BTreeSet<UserId>>,
-    presence_lapsed: AtomicBool,
+    /// Those whose coming or going the presence store could not be told.
+    presence_untold: Mutex<BTreeSet<UserId>>,
     watches: presence::Watches,
     seats: Mutex<BTreeMap<u64, Arc<Seat>>>,
     /// The outboxes of connections that have not said hello yet: a drain closes them, too.

@@ -145,27 +145,31 @@ impl Inner {
         self.settle(user).await;
     }
 
-    /// Tells the store whether a user is here, again if that changed meanwhile: of two calls that cross, the one that
-    /// lands last may be the older.
+    /// Tells the store whether a user is here.
     async fn settle(&self, user: &UserId) {
-        let is_here = || self.present.lock().contains(user);
-        let users = std::slice::from_ref(user);
-        loop {
-            let here = is_here();
-            let settled = if here {
-                self.presence.enter(self.node, users).await
-            } else {
-                self.presence.leave(self.node, users).await
-            };
-            if let Err(error) = settled {
-                tracing::debug!(%error, here, "presence was not told; the next refresh or the lease's end does it");
-                self.presence_lapsed.fetch_or(here, std::sync::atomic::Ordering::AcqRel);
-            }
-            if is_here() == here {
-                break;
-            }
-        }
+        self.settle_all([user.clone()].into()).await;
         self.watches.look();
+    }
+
+    /// Tells the store who of these is here, and again of those for whom that changed meanwhile: of two calls that
+    /// cross, the one that lands last may be the older. What fails is told at the next refresh.
+    async fn settle_all(&self, mut users: BTreeSet<UserId>) {
+        while !users.is_empty() {
+            let (here, gone): (Vec<_>, Vec<_>) = {
+                let present = self.present.lock();
+                users.into_iter().partition(|user| present.contains(user))
+            };
+            let entered = if here.is_empty() { Ok(()) } else { self.presence.enter(self.node, &here).await };
+            let left = if gone.is_empty() { Ok(()) } else { self.presence.leave(self.node, &gone).await };
+            if let Err(error) = entered.and(left) {
+                tracing::debug!(%error, "presence was not told; the next refresh does it");
+                self.presence_untold.lock().extend(here.into_iter().chain(gone));
+                return;
+            }
+            let present = self.present.lock();
+            users = here.into_iter().filter(|user| !present.contains(user)).collect();
+            users.extend(gone.into_iter().filter(|user| present.contains(user)));
+        }
     }
 
     pub(super) async fn leave_presence(&self) {
@@ -175,16 +179,13 @@ impl Inner {
         }
     }
 
+    /// Prolongs the lease. All are told anew if it was over, else those whose coming or going was not told.
     async fn refresh(&self) {
-        let lapsed = self.presence_lapsed.swap(false, std::sync::atomic::Ordering::AcqRel);
-        let lease = self.presence.refresh(self.node).await;
-        if lapsed || !matches!(lease, Ok(Lease::Held)) {
-            let users: BTreeSet<UserId> = self.present.lock().clone();
-            let users: Vec<UserId> = users.into_iter().collect();
-            if !users.is_empty() && self.presence.enter(self.node, &users).await.is_err() {
-                self.presence_lapsed.store(true, std::sync::atomic::Ordering::Release);
-            }
+        let mut untold = std::mem::take(&mut *self.presence_untold.lock());
+        if !matches!(self.presence.refresh(self.node).await, Ok(Lease::Held)) {
+            untold.extend(self.present.lock().iter().cloned());
         }
+        self.settle_all(untold).await;
     }
 }
 

@@ -10,7 +10,11 @@ use std::{
 };
 
 use futures::FutureExt;
-use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     Inner,
@@ -28,6 +32,9 @@ const JUDGEMENTS_MAX: u8 = 8;
 
 /// A batch that was not taken is tried again after this, and after twice as long each time, up to half a second.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
+
+/// Of the time that a sender waits, this part is left when all are judged: a store that is only slow serves some then.
+const STORE_PART: u32 = 10;
 
 /// The last ids of so many rooms are remembered, to chain hints; forgetting one costs other nodes a read, unless
 /// somebody follows the room here.
@@ -81,6 +88,9 @@ struct Recorder {
     tails: HashMap<RoomId, (Seq, EntryId)>,
 }
 
+/// Is what has to be judged, of each room.
+type Waiting = BTreeMap<RoomId, VecDeque<Submission>>;
+
 /// Is one room's part of a batch, with those who wait for it.
 struct Share {
     append: Append,
@@ -94,17 +104,20 @@ impl Recorder {
         if self.era != engine.era() {
             *self = Self { era: engine.era(), ..Self::default() };
         }
+        let oldest = batch.iter().map(|submission| submission.since).min().unwrap_or_else(Instant::now);
+        let within = engine.limits.append_within;
+        let until = oldest + (within - within / STORE_PART);
         metrics::histogram!("chat_batch_drafts").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
-        let mut waiting: BTreeMap<RoomId, VecDeque<Submission>> = BTreeMap::new();
+        let mut waiting = Waiting::new();
         for submission in super::judge::screen(engine, batch).await {
             waiting.entry(submission.room).or_default().push_back(submission);
         }
         while !waiting.is_empty() {
             let mut shares = Vec::with_capacity(waiting.len());
             for (room, drafts) in &mut waiting {
-                shares.extend(self.form(engine, *room, drafts).await);
+                shares.extend(self.form(engine, *room, drafts, until).await);
             }
-            let stored = self.append(engine, queue, shares, &mut waiting).await;
+            let stored = self.append(engine, queue, shares, &mut waiting, until).await;
             waiting.retain(|_, drafts| !drafts.is_empty());
             for (room, entries) in stored {
                 self.pass(engine, room, entries).await;
@@ -113,8 +126,15 @@ impl Recorder {
     }
 
     /// Takes from the front of a room's drafts what one append may hold: up to and including the first that
-    /// changes who may do what, since what follows must be judged after it.
-    async fn form(&mut self, engine: &Inner, room: RoomId, drafts: &mut VecDeque<Submission>) -> Option<Share> {
+    /// changes who may do what, since what follows must be judged after it. Whoever
+    /// cannot be judged `until` then is told to retry.
+    async fn form(
+        &mut self,
+        engine: &Inner,
+        room: RoomId,
+        drafts: &mut VecDeque<Submission>,
+        until: Instant,
+    ) -> Option<Share> {
         let mut share =
             Share { append: Append { room, guard: None, entries: Vec::new() }, submissions: Vec::new(), opened: false };
         while let Some(mut submission) = drafts.pop_front() {
@@ -122,14 +142,15 @@ impl Recorder {
                 submission.refuse(error);
                 continue;
             }
-            let permit = match self.judge.authorize(engine, &submission).await {
+            let judged = timeout_at(until, self.judge.authorize(engine, &submission)).await;
+            let permit = match judged.unwrap_or_else(|_| Err(soon())) {
                 Ok(permit) => permit,
                 Err(_) if !share.submissions.is_empty() => {
                     drafts.push_front(submission); // what is before it, perhaps an earlier try, is stored first
                     break;
                 }
                 Err(error) => {
-                    self.refuse_unless_stored(engine, submission, error).await;
+                    self.refuse_unless_stored(engine, submission, error, until).await;
                     continue;
                 }
             };
@@ -153,13 +174,15 @@ impl Recorder {
     }
 
     /// Refuses a draft, but not if an earlier try of it is stored: then its position is the answer.
-    async fn refuse_unless_stored(&mut self, engine: &Inner, submission: Submission, error: HubError) {
+    async fn refuse_unless_stored(&mut self, engine: &Inner, submission: Submission, error: HubError, until: Instant) {
         if error.code.is_retryable() {
             return submission.refuse(error);
         }
         let entry = new_entry(engine, submission.draft.clone(), &submission.who);
         let probe = [Append { room: submission.room, guard: None, entries: vec![entry] }];
-        match engine.store.append(&probe).await.as_deref().map(|rooms| rooms.first().and_then(|room| room.first())) {
+        let probe = timeout_at(until, spawn_append(engine, Arc::new(probe.into()))).await;
+        let Ok(Ok(outcomes)) = probe else { return submission.refuse(soon()) };
+        match outcomes.as_deref().map(|rooms| rooms.first().and_then(|room| room.first())) {
             Ok(Some(Outcome::Duplicate(seq, id))) => {
                 let room = submission.room;
                 submission.reply(Ok(Stored { room, seq: *seq, id: *id }));
@@ -183,12 +206,13 @@ impl Recorder {
         engine: &Arc<Inner>,
         queue: &mut mpsc::Receiver<Submission>,
         shares: Vec<Share>,
-        waiting: &mut BTreeMap<RoomId, VecDeque<Submission>>,
+        waiting: &mut Waiting,
+        until: Instant,
     ) -> Vec<(RoomId, Vec<Arc<Entry>>)> {
         let mut stored = Vec::with_capacity(shares.len());
         let mut calls = VecDeque::from([shares]);
         while let Some(mut shares) = calls.pop_front().filter(|shares| !shares.is_empty()) {
-            match call(engine, queue, &mut shares).await {
+            match call(engine, queue, &mut shares, waiting, until).await {
                 Some(outcomes) => {
                     for (share, outcomes) in shares.into_iter().zip(outcomes) {
                         let (room, entries) = self.settle(engine, share, outcomes, waiting);
@@ -210,7 +234,7 @@ impl Recorder {
         engine: &Arc<Inner>,
         share: Share,
         outcomes: Vec<Outcome>,
-        waiting: &mut BTreeMap<RoomId, VecDeque<Submission>>,
+        waiting: &mut Waiting,
     ) -> (RoomId, Vec<Arc<Entry>>) {
         let room = share.append.room;
         let mut stored = Vec::new();
@@ -296,17 +320,19 @@ fn announce(engine: &Arc<Inner>, submission: Submission, entry: &Entry) {
 }
 
 /// Calls the store until it has answered, in a task of its own that nothing cancels. Senders who have waited too long
-/// are told to retry; their drafts stay in the batch, which is repeated as it is before anything newer. `None` means
-/// that the store refused for good.
+/// are told to retry, and so is whoever waits behind them; the drafts stay in the batch, which is repeated as it is before
+/// anything newer. `None` means that the store refused for good.
 async fn call(
     engine: &Arc<Inner>,
     queue: &mut mpsc::Receiver<Submission>,
     shares: &mut [Share],
+    waiting: &mut Waiting,
+    until: Instant,
 ) -> Option<Vec<Vec<Outcome>>> {
     let take = |share: &mut Share| Append { entries: std::mem::take(&mut share.append.entries), ..share.append };
     let batch = Arc::new(shares.iter_mut().map(take).collect::<Vec<_>>());
     let started = Instant::now();
-    let trips = started + engine.limits.append_within;
+    let trips = until.max(started) + engine.limits.append_within / STORE_PART;
     let mut tripped = false;
     let mut wait = FIRST_WAIT;
     let outcomes = loop {
@@ -315,7 +341,7 @@ async fn call(
             tokio::select! {
                 biased;
                 result = &mut answer => break result,
-                () = tokio::time::sleep_until(trips), if !tripped => tripped = trip(engine, shares),
+                () = tokio::time::sleep_until(trips), if !tripped => tripped = trip(engine, shares, waiting),
                 Some(late) = queue.recv(), if tripped => late.refuse(soon()),
             }
         };
@@ -337,7 +363,7 @@ async fn call(
             }
         }
         metrics::counter!("chat_append_repeats_total").increment(1);
-        tripped = tripped || (Instant::now() >= trips && trip(engine, shares));
+        tripped = tripped || (Instant::now() >= trips && trip(engine, shares, waiting));
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_millis(500));
     };
@@ -358,11 +384,12 @@ fn spawn_append(engine: &Inner, batch: Arc<Vec<Append>>) -> JoinHandle<Answer> {
     tokio::spawn(async move { store.append(&batch).await })
 }
 
-/// Tells everybody in the batch to retry. Always true.
-fn trip(engine: &Inner, shares: &mut [Share]) -> bool {
+/// Tells everybody in the batch to retry, and those who would be judged after it. Always true.
+fn trip(engine: &Inner, shares: &mut [Share], waiting: &mut Waiting) -> bool {
     engine.store_answers(false);
     let error = soon();
     shares.iter_mut().flat_map(|share| &mut share.submissions).for_each(|submission| submission.refuse_now(&error));
+    std::mem::take(waiting).into_values().flatten().for_each(|submission| submission.refuse(soon()));
     true
 }
 

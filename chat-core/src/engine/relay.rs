@@ -105,7 +105,7 @@ impl Relay {
         }
     }
 
-    /// Tells how often heads should be polled now.
+    /// Tells whether hints may have been lost of late, so that heads are to be polled more often.
     pub(super) fn in_trouble(&self) -> bool {
         self.trouble_until.lock().is_some_and(|until| Instant::now() < until)
     }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::drain::Taken;
 use crate::{
@@ -52,6 +53,8 @@ pub(crate) struct Submission {
     pub(crate) right: Right,
     /// How often it was judged and had to be judged again.
     pub(crate) judgements: u8,
+    /// When it came: its sender waits since then.
+    pub(crate) since: Instant,
     /// What the host's screening said against it.
     pub(crate) refusal: Option<Code>,
     key: Key,
@@ -91,7 +94,8 @@ impl Submission {
     ) -> Self {
         let key = draft.key;
         let reply = Reply(Some(Box::new(answer)));
-        Self { room, draft, who, right, judgements: 0, refusal: None, key, place: None, reply, _taken: taken }
+        let (since, place, refusal) = (Instant::now(), None, None);
+        Self { room, draft, who, right, judgements: 0, since, refusal, key, place, reply, _taken: taken }
     }
 
     /// Holds the draft to its place in its sender's order.

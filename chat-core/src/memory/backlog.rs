@@ -1,6 +1,9 @@
 //! The jobs of one queue: a plain state machine that reads no clock and waits for nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -15,6 +18,9 @@ const JOB_BYTES_MAX: usize = 1024 * 1024;
 const BYTES_MAX: usize = 64 * JOB_BYTES_MAX;
 /// Dead letters kept per queue: enough to see what goes wrong; older ones are forgotten.
 const DEAD_MAX: usize = 1_000;
+
+/// The longest delay: nobody waits longer for a job than a process lives, and clocks do not count without end.
+const DELAY_MAX: Duration = Duration::from_hours(24 * 365);
 
 /// Is the present: for delays and, by the wall, for expiry.
 #[derive(Clone, Copy)]
@@ -107,7 +113,8 @@ impl Backlog {
             Settlement::Dead(reason) => self.bury(waiting, &reason, now.time),
             Settlement::Retry(_) if waiting.attempts >= attempts_max => self.exhaust(waiting, now.time),
             Settlement::Retry(after) => {
-                self.delayed.insert((now.instant + after, waiting.number), waiting);
+                let due = now.instant + after.min(DELAY_MAX);
+                self.delayed.insert((due, waiting.number), waiting);
             }
         }
         true

@@ -8,6 +8,7 @@
 //! | [`quote`] | [`Quote`]: the CSV reply, read strictly |
 //! | [`refusal`] | [`Refusal`]: the sentence for the room, the cause for the log |
 //! | [`command`] | [`StockCommand`]: the slash command |
+//! | [`member`] | the bot as a member of rooms, over any [`Hub`](chat_core::Hub) |
 //! | [`sample`] | a quote service with sample prices, for machines without internet |
 //!
 //! The quote service is not trusted. Its reply is bounded in time and size, read as strict CSV, and nothing of
@@ -51,6 +52,7 @@ pub mod code;
 pub mod command;
 pub mod config;
 mod egress;
+pub mod member;
 pub mod quote;
 pub mod refusal;
 mod reply;

@@ -6,6 +6,7 @@
 
 mod bots;
 mod hints;
+mod member;
 mod rabbitmq;
 mod redis;
 #[path = "../common/server.rs"]

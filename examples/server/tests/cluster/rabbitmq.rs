@@ -144,11 +144,18 @@ async fn talk_over_two(name: &str, parameters: &str) {
     let room = one.create_room(&host, "tea").await;
     let (mut ann, mut bob) = (Guest::join(&one, "ann", &room).await, Guest::join(&two, "bob", &room).await);
     talk(&mut ann, &mut bob, 3, "weather").await;
-    let before = repairs(&one).await + repairs(&two).await;
-    talk(&mut ann, &mut bob, 20, "news").await;
-    // 40 messages came with hints: only on a very busy machine a look at the database is now and then quicker.
-    let looked = repairs(&one).await + repairs(&two).await - before;
-    assert!(looked <= 10, "{looked} of 40 messages were found in the database");
+    // A server looks into the database every second, and every 250 ms after an interruption: a look between a commit and
+    // its hint finds the message first. That is 0 or 1 of 40, and more only while the machine is busy with something else.
+    let mut looked = Vec::new();
+    for round in 0..5 {
+        let before = repairs(&one).await + repairs(&two).await;
+        talk(&mut ann, &mut bob, 20, &format!("news {round}")).await;
+        looked.push(repairs(&one).await + repairs(&two).await - before);
+        if looked[round] <= 1 {
+            return;
+        }
+    }
+    panic!("of each 40 messages, so many were found in the database: {looked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
