@@ -1,6 +1,6 @@
 //! All certificates in one table.
 
-use super::{Certificate, Ms};
+use super::{Certificate, Ms, Pair};
 
 const HEAD: &str = "# Certificates
 
@@ -10,7 +10,7 @@ done in each round: [Reliability](reliability.md).
 
 The servers are the run's own and were killed with all their processes; on the database there were three nodes, and one on SQLite.
 *Peace* is what was sent while nothing was broken. Builds are unoptimised, and times are those of a machine that had other
-work: the load average at the begin and at the end is beside them.
+work: the load average at the begin and at the end is beside them. A commit with a plus had changes that were not committed yet.
 
 | store | broker | faults | acknowledged | delivered | lost, doubled, reordered | gaps explained, not | ack in peace p50, p99 | back to caught up p50, p99 | load | commit, date |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -35,7 +35,12 @@ pub(super) fn of(all: &[Certificate]) -> String {
         ];
         format!("| {} |\n", cells.join(" | "))
     };
-    HEAD.to_owned() + &all.iter().map(row).collect::<String>()
+    let has_one = |pair: &Pair| all.iter().any(|it| format!("{}-{}", it.store, it.broker) == pair.name());
+    let missing: Vec<_> = Pair::all().into_iter().filter(|pair| !has_one(pair)).map(Pair::name).collect();
+    let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
+    HEAD.to_owned()
+        + &all.iter().map(row).collect::<String>()
+        + &format!("\nWithout a certificate so far: {missing}.\n")
 }
 
 fn both(Ms { p50, p99 }: Ms) -> String {

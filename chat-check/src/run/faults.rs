@@ -31,6 +31,8 @@ const STORE: &str = "store";
 const BLOCKED_FOR: Duration = Duration::from_secs(30);
 /// A broker that forgets nothing that was confirmed is killed as often as this, and a bot the other times.
 const QUEUE_ONE_IN: u32 = 10;
+/// A clock steps to one of these, in seconds.
+const STEPS: [i64; 3] = [600, -600, 0];
 /// A standby that takes over was not told of so much.
 const LAG: Duration = Duration::from_secs(1);
 
@@ -94,6 +96,7 @@ impl Breaker<'_> {
                 Scenario::BrokerBlocked => self.block_broker(start).await?,
                 Scenario::Bots if round.is_multiple_of(QUEUE_ONE_IN) => self.service_kill(start).await?,
                 Scenario::Bots => self.bot_kill(start)?,
+                Scenario::Clocks => self.step_clock(start)?,
                 Scenario::Everything => self.break_anything(start).await?,
                 Scenario::Cut | Scenario::Slow | Scenario::Presence | Scenario::Revoke | Scenario::Programme => {}
             }
@@ -212,6 +215,14 @@ impl Breaker<'_> {
         }
         service.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"])?;
         self.recorder.fault("broker-blocked", service.name, start);
+        Ok(())
+    }
+
+    fn step_clock(&mut self, start: u64) -> Result<(), Failure> {
+        let (node, ahead) = (self.node()?, *self.chance.one_of(&STEPS));
+        let node = &self.cluster.nodes[node];
+        node.set_clock(ahead)?;
+        self.recorder.fault("clock", &node.name, start);
         Ok(())
     }
 

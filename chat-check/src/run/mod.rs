@@ -220,7 +220,8 @@ fn launch(
     let url = standbys.map_or_else(|| store.url().to_owned(), |standbys| standbys.url(store.url()));
     let (args, ports) = (vec!["--store".to_owned(), url], beside.args(Over::Old));
     let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
-    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret, network: None })
+    let clocks = if plan.scenario == Scenario::Clocks { Some(server::faketime()?) } else { None };
+    Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret, network: None, clocks })
 }
 
 /// Where others have been before, people of this run need names that nobody had.

@@ -55,6 +55,8 @@ pub enum Scenario {
     BrokerBlocked,
     /// kill -9 of a stock bot, and every tenth time of the --queue; people ask the bots all the time.
     Bots,
+    /// The clock of a node steps ten minutes ahead, ten minutes back, or to where it was. It needs libfaketime.
+    Clocks,
     /// Something of everything that can be broken with this store and this --service, one after the other.
     Programme,
 }

@@ -35,6 +35,8 @@ pub(super) struct Launch {
     pub(super) secret: String,
     /// Where each has a place of its own, if they are not all on loopback.
     pub(super) network: Option<Arc<Network>>,
+    /// A library that gives each a clock of its own.
+    pub(super) clocks: Option<PathBuf>,
 }
 
 impl Launch {
@@ -45,9 +47,13 @@ impl Launch {
     fn spawn(&self, name: &str) -> io::Result<Child> {
         let log = File::options().create(true).append(true).open(self.log(name))?;
         let inside = |network: &Arc<Network>| network.inside(name, &self.binary);
-        self.network
-            .as_ref()
-            .map_or_else(|| Command::new(&self.binary), inside)
+        let mut command = self.network.as_ref().map_or_else(|| Command::new(&self.binary), inside);
+        if let Some(library) = &self.clocks {
+            // Only the time of day: tokio waits by the other clock, which no operator can set.
+            command.env("LD_PRELOAD", library).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command.env("FAKETIME_TIMESTAMP_FILE", self.clock(name)).env("FAKETIME_CACHE_DURATION", "1");
+        }
+        command
             .args(&self.before)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--load-profile"])
             .args(["--drain-grace", &format!("{}s", GRACE.as_secs())])
@@ -64,6 +70,10 @@ impl Launch {
     /// Returns where a node is reached that says where it listens.
     fn outside(&self, name: &str, listens: SocketAddr) -> Result<SocketAddr, Failure> {
         self.network.as_ref().map_or(Ok(listens), |network| network.outside(name, listens))
+    }
+
+    fn clock(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.clock"))
     }
 
     fn last_words(&self, name: &str) -> String {
@@ -87,6 +97,9 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(launch: Arc<Launch>, name: String) -> Result<Self, Failure> {
+        if launch.clocks.is_some() && !launch.clock(&name).exists() {
+            std::fs::write(launch.clock(&name), "+0")?;
+        }
         let spawned = launch.spawn(&name);
         let mut child = spawned.map_err(|error| format!("{} does not start: {error}", launch.binary.display()))?;
         let stdout = child.stdout.take().ok_or("the server has no output")?;
@@ -136,6 +149,14 @@ impl Server {
         number_after(&status, "VmRSS:").ok_or_else(|| "a process without memory".into())
     }
 
+    /// Sets its clock so many seconds ahead of what it would be.
+    pub(super) fn set_clock(&self, ahead: i64) -> io::Result<()> {
+        let clock = self.launch.clock(&self.name);
+        let new = clock.with_extension("new");
+        std::fs::write(&new, format!("{ahead:+}"))?;
+        std::fs::rename(new, clock) // it is read at any moment
+    }
+
     /// Sends a signal by its name.
     pub(super) fn signal(&self, name: &str) -> Result<(), Failure> {
         signal(name, &[self.child.id()])
@@ -158,6 +179,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Finds the library that gives a program another time of day.
+pub(super) fn faketime() -> Result<PathBuf, Failure> {
+    let mut folders = std::fs::read_dir("/usr/lib")?.flatten().map(|folder| folder.path());
+    let found =
+        folders.find_map(|folder| Some(folder.join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists()));
+    found.ok_or_else(|| "libfaketime is not there: install faketime".into())
 }
 
 /// Finds the line that begins with a name and returns the number after it.

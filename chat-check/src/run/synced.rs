@@ -33,6 +33,7 @@ pub(super) async fn run(binary: &Path, folder: &Path, times: u64) -> Result<Stri
         ports: Vec::new(),
         secret,
         network: None,
+        clocks: None,
     };
     let mut server = Server::start(Arc::new(launch), "node1".to_owned()).await?;
 
