@@ -24,7 +24,8 @@ impl Prefix {
         self.dialect
     }
 
-    /// Fills the prefix into a statement of ours, and spells it as the dialect wants it. What it is about is always bound.
+    /// Fills the prefix into a statement of ours, and spells it as the dialect wants it. What it is about is
+    /// bound; in MySQL's scripts it stands in hexadecimal digits.
     ///
     /// Statements are written with `?1`, `?2`… for parameters, double quotes around names that some dialect reserves,
     /// `greatest` and `least`, and `CROSS JOIN … ON` where the tables are to be visited in the order written.

@@ -24,30 +24,32 @@ const MARKED: &[(&str, &str)] = &[
         "chat-store-sql/src/mysql/plans.rs",
         "let mut query = sqlx::query(AssertSqlSafe(format!(\"EXPLAIN {}\", explain.0)));",
     ),
+    // Here values stand in the text, as numbers and in hexadecimal digits: `what_people_write_is_no_sql`, beside it.
+    (
+        "chat-store-sql/src/mysql/script.rs",
+        "found.extend(sqlx::raw_sql(AssertSqlSafe(packet)).fetch_all(&mut *connection).await.map_err(during(what))?);",
+    ),
     (
         "chat-store-sql/src/postgres/append.rs",
         "let answers: Answers = sqlx::query_as(AssertSqlSafe(db.prefix.fill(CALL)))",
     ),
     ("chat-store-sql/src/postgres/plans.rs", "let explain = AssertSqlSafe(format!(\"EXPLAIN EXECUTE asked{given}\"));"),
     (
-        "chat-store-sql/src/sqlite/open.rs",
-        "sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(during(what))",
-    ),
-    (
         "chat-store-sql/src/sqlite/plans.rs",
         "let explain = sqlx::AssertSqlSafe(format!(\"EXPLAIN QUERY PLAN {}\", prefix.fill(statement)));",
     ),
-    // The accounts of the example take texts of the source, and a schema of a-z, 0-9 and _.
-    (
-        "examples/server/src/accounts/store/postgres.rs",
-        "sqlx::raw_sql(sqlx::AssertSqlSafe(schema + SCHEMA)).execute(&pool).await?;",
-    ),
+    // The accounts of the example take texts of the source, a digest of one, and a schema of a-z, 0-9 and _.
     ("examples/server/src/accounts/store/tables.rs", "let mut query = sqlx::query(sqlx::AssertSqlSafe($spell(sql)));"),
     (
         "examples/server/src/accounts/store/tables.rs",
         "let mut query = sqlx::query_as(sqlx::AssertSqlSafe($spell(sql)));",
     ),
+    (
+        "examples/server/src/accounts/store/tables.rs",
+        "sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(self).await.map(drop)",
+    ),
     ("examples/server/src/accounts/tests.rs", "let create = sqlx::AssertSqlSafe(format!(\"CREATE DATABASE {name}\"));"),
+    ("examples/server/src/accounts/tests.rs", "let script = sqlx::raw_sql(sqlx::AssertSqlSafe(set + script));"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
