@@ -142,13 +142,13 @@ async fn who_comes_back_while_the_store_is_slow_to_let_them_go_is_online() {
 #[derive(Default)]
 struct Away {
     inner: MemoryPresence,
-    is_away: AtomicBool,
+    silent: AtomicBool,
     refused: Notify,
 }
 
 impl Away {
     fn look(&self) -> Result<(), PresenceError> {
-        if self.is_away.load(Ordering::Acquire) {
+        if self.silent.load(Ordering::Acquire) {
             self.refused.notify_one();
             return Err(PresenceError::new(PresenceErrorKind::Unavailable, "anything"));
         }
@@ -186,10 +186,10 @@ async fn who_leaves_while_the_store_is_away_is_offline_once_it_is_back() {
     while !is_online().await {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    presence.is_away.store(true, Ordering::Release);
+    presence.silent.store(true, Ordering::Release);
     drop(bob);
     presence.refused.notified().await;
-    presence.is_away.store(false, Ordering::Release);
+    presence.silent.store(false, Ordering::Release);
     let offline = async {
         while is_online().await {
             tokio::time::sleep(Duration::from_millis(100)).await;
