@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, future::BoxFuture};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::{
     sync::{Notify, watch},
@@ -56,12 +56,22 @@ impl Dialer {
     }
 }
 
+/// What lasted so long did not end at once for the same reason as the one before.
+const SETTLED: Duration = Duration::from_secs(5);
+
 /// Grows from try to try, up to a second.
 pub(crate) struct Pause(Duration);
 
 impl Pause {
     pub(crate) const fn new() -> Self {
         Self(Duration::from_millis(50))
+    }
+
+    /// Begins anew after a connection that was of use, since then.
+    pub(crate) fn after(&mut self, since: Instant) {
+        if since.elapsed() >= SETTLED {
+            *self = Self::new();
+        }
     }
 
     pub(crate) async fn wait(&mut self) {
@@ -148,13 +158,18 @@ async fn keep(dialer: Dialer, prepare: Prepare, speak: watch::Sender<Option<Line
         match open(&dialer, &prepare).await {
             Ok((connection, channel)) => {
                 tracing::debug!(purpose = dialer.purpose, "connected to RabbitMQ");
-                pause = Pause::new();
+                let since = Instant::now();
+                let _ = broken.notified().now_or_never(); // what was said of the connection before
                 speak.send_replace(Some(Line { channel, blocked: None }));
-                watch_over(&connection, &speak, &broken).await;
+                let why = watch_over(&connection, &speak, &broken).await;
                 speak.send_replace(None);
-                tracing::warn!(purpose = dialer.purpose, "the connection to RabbitMQ is lost; another is made");
+                tracing::warn!(purpose = dialer.purpose, why, "the connection to RabbitMQ is lost; another is made");
+                pause.after(since);
             }
-            Err(error) => tracing::debug!(purpose = dialer.purpose, %error, "RabbitMQ cannot be reached"),
+            Err(error) if error.is_transient() => {
+                tracing::debug!(purpose = dialer.purpose, %error, "RabbitMQ cannot be reached");
+            }
+            Err(error) => tracing::warn!(purpose = dialer.purpose, %error, "RabbitMQ refuses us"),
         }
         pause.wait().await;
     }
@@ -167,8 +182,8 @@ async fn open(dialer: &Dialer, prepare: &Prepare) -> Result<(Connection, Channel
     Ok((connection, channel))
 }
 
-/// Returns when the connection is of no use any more.
-async fn watch_over(connection: &Connection, speak: &watch::Sender<Option<Line>>, broken: &Notify) {
+/// Returns when the connection is of no use any more, and why.
+async fn watch_over(connection: &Connection, speak: &watch::Sender<Option<Line>>, broken: &Notify) -> String {
     let mut events = connection.events_listener();
     let block = |why: Option<String>| {
         speak.send_modify(|line| {
@@ -185,10 +200,11 @@ async fn watch_over(connection: &Connection, speak: &watch::Sender<Option<Line>>
                     block(Some(why));
                 }
                 Some(Event::ConnectionUnblocked) => block(None),
-                Some(Event::Error(_)) | None => return,
+                Some(Event::Error(error)) => return error.to_string(),
+                None => return "it was closed".to_owned(),
                 Some(_) => {}
             },
-            () = broken.notified() => return,
+            () = broken.notified() => return "a call failed".to_owned(),
         }
     }
 }

@@ -7,7 +7,7 @@ use chat_core::{
     broker::{Heard, Hearing, Topic},
     model::NodeId,
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use lapin::{
     Channel, Connection, Consumer,
     message::Delivery,
@@ -94,8 +94,15 @@ impl Ear {
             };
             let failure = match session {
                 Ok(mut session) => {
-                    (pause, reminded) = (Pause::new(), None);
-                    self.hear(&mut session).await
+                    let since = Instant::now();
+                    reminded = None;
+                    let _ = self.doubted.notified().now_or_never(); // of the session before
+                    if self.hearing.is_closed() {
+                        return;
+                    }
+                    let failure = self.hear(&mut session).await;
+                    pause.after(since);
+                    failure
                 }
                 Err(failure) => failure,
             };

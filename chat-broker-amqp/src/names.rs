@@ -128,6 +128,10 @@ impl Names {
     }
 }
 
+/// RabbitMQ 4 throws away what came back twenty times, unless it is told another number. Whoever looks at a dead letter puts
+/// it back, and how often a job may fail is counted here.
+const DELIVERIES_MAX: i32 = 1_000_000;
+
 type Argument = (&'static str, AMQPValue);
 
 /// A full queue refuses what comes, so that whoever pushes learns of it.
@@ -143,6 +147,7 @@ async fn declare(
 ) -> Result<u32, Failure> {
     let mut table = FieldTable::default();
     table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    table.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERIES_MAX));
     for (name, value) in arguments {
         table.insert(name.into(), value);
     }

@@ -107,7 +107,8 @@ impl Publisher {
     fn post(&mut self, number: u64) -> BoxFuture<'static, ()> {
         // One in five to the first room: some rooms are livelier than others.
         let busiest = self.chance.is_one_in(5);
-        let (room, again) = if busiest { &self.rooms[0] } else { self.chance.one_of(&self.rooms) }.clone();
+        let Some(first) = self.rooms.first() else { return future::ready(()).boxed() };
+        let (room, again) = if busiest { first } else { self.chance.one_of(&self.rooms) }.clone();
         let client = self.client.clone();
         if self.asks {
             return async move { client.ask(room).await }.boxed();

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     Failure,
     rest::Rest,
-    server::{Launch, Server},
+    server::{Launch, Server, signal},
 };
 
 /// What strace shows of a file whose name ends so was asked of the log's file.
@@ -46,7 +46,11 @@ pub(super) async fn run(binary: &Path, folder: &Path, times: u64) -> Result<Stri
     for number in 0..times {
         room.post(hub.draft_text(format!("{number}"))).await?;
     }
-    server.kill()?; // strace; with it goes what it traces
+    // What is traced, and with it strace: killed itself, it would leave the server running.
+    let traced = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id()))?;
+    let traced: Vec<u32> = traced.split_whitespace().filter_map(|id| id.parse().ok()).collect();
+    signal("KILL", &traced)?;
+    server.ended().await?;
     let (acks, synced) = count(&fs::read_to_string(&trace)?);
     let said = format!("{synced} of {acks} acks came after the log's file was synced to the disk, of {times} drafts");
     if acks < times || synced < acks { Err(said.into()) } else { Ok(said) }
