@@ -1,7 +1,7 @@
 //! A draft on its way through a lane, and who waits for it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Weak,
@@ -114,7 +114,8 @@ impl Submission {
     pub(crate) fn reply(mut self, result: Result<Stored, HubError>) {
         match result {
             Ok(stored) => {
-                if let Some(place) = &self.place {
+                // Whoever was told to retry meanwhile does so.
+                if let (false, Some(place)) = (self.is_answered(), &self.place) {
                     place.settle();
                 }
                 self.reply.send(Ok(stored));
@@ -163,8 +164,8 @@ pub(crate) struct Order {
 struct OrderState {
     /// Counts the drafts of the session: what came before a refused one is not behind it.
     count: u64,
-    /// The earliest refused draft of each room.
-    held: HashMap<RoomId, (Key, u64)>,
+    /// The earliest refused drafts of each room, by their place: the first of them has to come again first.
+    held: HashMap<RoomId, BTreeMap<u64, Key>>,
     /// The tries under way: as many as a session has requests.
     under_way: Vec<UnderWay>,
     /// What was answered well of late: its sender does not send it again, whatever becomes of another try.
@@ -194,12 +195,17 @@ impl Order {
     /// Takes a draft that comes in: the one that was refused frees the room, any other has to wait for it.
     pub(crate) fn admit(self: &Arc<Self>, room: RoomId, key: Key) -> Result<Place, HubError> {
         let mut state = self.state.lock();
-        match state.held.get(&room).copied() {
-            Some((first, refused)) if first == key => {
+        match state.first_held(room) {
+            Some((refused, first)) if first == key => {
                 state.held.remove(&room);
                 state.overtake(room, refused);
             }
-            Some(_) => return Err(Code::Behind.into()),
+            Some(_) => {
+                state.count += 1;
+                let number = state.count;
+                state.hold(room, number, key);
+                return Err(Code::Behind.into());
+            }
             None if state.held.len() >= HELD_MAX => {
                 return Err(HubError::new(Code::TooMany, "refused messages to too many rooms wait to be sent again"));
             }
@@ -214,6 +220,23 @@ impl Order {
 }
 
 impl OrderState {
+    fn first_held(&self, room: RoomId) -> Option<(u64, Key)> {
+        self.held.get(&room)?.first_key_value().map(|(number, key)| (*number, *key))
+    }
+
+    /// Notes that a draft was refused. Only the earliest of a room are ever asked for.
+    fn hold(&mut self, room: RoomId, number: u64, key: Key) {
+        let held = self.held.entry(room).or_default();
+        if held.iter().any(|(earlier, other)| *other == key && *earlier < number) {
+            return;
+        }
+        held.retain(|_, other| *other != key);
+        held.insert(number, key);
+        if held.len() > SETTLED_MAX {
+            held.pop_last();
+        }
+    }
+
     /// Marks what came after a draft that is sent again now.
     fn overtake(&self, room: RoomId, refused: u64) {
         let later = self.under_way.iter().filter(|other| other.room == room && other.number > refused);
@@ -228,10 +251,7 @@ impl Place {
         if self.overtaken.load(Ordering::Acquire) || state.settled.contains(&(self.room, self.key)) {
             return;
         }
-        let held = state.held.entry(self.room).or_insert((self.key, self.number));
-        if self.number < held.1 {
-            *held = (self.key, self.number);
-        }
+        state.hold(self.room, self.number, self.key);
     }
 
     /// Notes that the sender has what it wanted: it waits for no other try of this draft, and sends none again.
@@ -241,18 +261,18 @@ impl Place {
             state.settled.pop_front();
         }
         state.settled.push_back((self.room, self.key));
-        if let Some((first, refused)) = state.held.get(&self.room).copied()
-            && first == self.key
-        {
-            state.held.remove(&self.room);
-            state.overtake(self.room, refused);
+        if let Some(held) = state.held.get_mut(&self.room) {
+            held.retain(|_, key| *key != self.key); // what was refused behind it has to come first now
+            if held.is_empty() {
+                state.held.remove(&self.room);
+            }
         }
     }
 
     /// Tells whether an earlier draft to the same room was refused since this one came in.
     pub(crate) fn is_behind(&self) -> bool {
         let state = self.order.state.lock();
-        let waits = state.held.get(&self.room).is_some_and(|(_, refused)| *refused < self.number);
+        let waits = state.first_held(self.room).is_some_and(|(refused, _)| refused < self.number);
         waits || self.overtaken.load(Ordering::Acquire)
     }
 }
@@ -323,8 +343,10 @@ mod tests {
         second.hold();
         assert_eq!(order.admit(room, key(3)).unwrap_err().code, Code::Behind);
         first.settle();
-        assert!(later.is_behind(), "it would be stored before what was refused behind the second try");
-        order.admit(room, key(2)).unwrap();
+        assert!(!later.is_behind(), "nothing before it has to come again");
+        assert_eq!(order.admit(room, key(4)).unwrap_err().code, Code::Behind, "it would be stored before the third");
+        order.admit(room, key(3)).unwrap();
+        order.admit(room, key(4)).unwrap();
     }
 
     #[test]
