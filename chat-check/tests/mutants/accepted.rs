@@ -8,8 +8,8 @@ use chat_check::{
 use crate::{
     accepts,
     clean::{
-        ack, asked, close, exit, fault, gap, history, info, log, member, nack, place, put_after, read, recv, refusal,
-        remove, reset, row, rows, send, sub, unsub,
+        ack, answered, asked, close, exit, fault, gap, history, info, log, member, nack, pause, place, put_after, read,
+        recv, refusal, remove, reset, row, rows, send, sub, unsub,
     },
 };
 
@@ -20,6 +20,14 @@ fn a_clean_history_is_accepted_and_counted() {
     assert_eq!((summary.sent, summary.acked, summary.nacked, summary.stored), (10, 9, 1, 8));
     assert_eq!((summary.delivered, summary.wired, summary.wire_repeats), (16, 4, 1));
     assert_eq!((summary.lost, summary.doubled, summary.reordered, summary.gaps_unexplained), (0, 0, 0, 0));
+}
+
+#[test]
+fn a_request_may_be_unread_for_as_long_as_an_answer_took_on_the_same_connection() {
+    let mut events = history();
+    pause(&mut events, &answered("a1", 1, 2, 2), 1_500);
+    pause(&mut events, &close("a1", 1, Some(700)), 1_400);
+    accepts(events);
 }
 
 #[test]

@@ -154,6 +154,12 @@ pub(crate) fn remove(history: &mut Vec<Event>, event: &Event) {
     history.remove(place);
 }
 
+/// Lets so many milliseconds pass before an event: each line is one.
+pub(crate) fn pause(history: &mut Vec<Event>, event: &Event, ms: usize) {
+    let place = place(history, event);
+    history.splice(place..place, std::iter::repeat_n(read(0, &[1]), ms));
+}
+
 pub(crate) fn replace(history: &mut [Event], event: &Event, by: Event) {
     let place = place(history, event);
     history[place] = by;

@@ -7,8 +7,8 @@ use chat_check::{
 
 use crate::{
     clean::{
-        ack, answered, asked, close, exit, gap, hangup, member, nack, place, put_after, read, recv, refusal, remove,
-        replace, reset, row, rows, send, sub, swap, unsub, wire,
+        ack, answered, asked, close, exit, gap, hangup, member, nack, pause, place, put_after, read, recv, refusal,
+        remove, replace, reset, row, rows, send, sub, swap, unsub, wire,
     },
     rejects,
 };
@@ -378,10 +378,14 @@ fn a_request_without_an_answer_although_a_later_one_has_its() {
 
 #[test]
 fn a_request_without_an_answer_although_it_was_sent_long_before() {
+    rejects(P11, |events| pause(events, &close("a1", 1, Some(700)), 1_001));
+}
+
+#[test]
+fn a_request_without_an_answer_although_it_was_sent_longer_before_than_any_answer_took() {
     rejects(P11, |events| {
-        // A second is a thousand lines here.
-        let place = place(events, &close("a1", 1, Some(700)));
-        events.splice(place..place, std::iter::repeat_n(read(0, &[1]), 1_001));
+        pause(events, &answered("a1", 1, 2, 2), 1_500);
+        pause(events, &close("a1", 1, Some(700)), 1_800);
     });
 }
 
