@@ -224,7 +224,10 @@ impl Ear {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use lapin::{BasicProperties, options::ExchangeDeleteOptions};
+    use lapin::{
+        BasicProperties,
+        options::{BasicPublishOptions, ExchangeDeleteOptions},
+    };
 
     use super::*;
 
@@ -245,7 +248,8 @@ mod tests {
         let bytes = Bytes::from("hello");
         for message in envelope::pack(&[(topic, bytes.clone())]) {
             let (name, properties) = (exchange.name.clone(), BasicProperties::default());
-            let sent = channel.basic_publish(name, "".into(), Default::default(), &message.bytes, properties);
+            let sent =
+                channel.basic_publish(name, "".into(), BasicPublishOptions::default(), &message.bytes, properties);
             sent.await.unwrap();
         }
         assert_eq!(heard.next().await, Some(Heard::Payload { topic, bytes }));
