@@ -75,17 +75,25 @@ async fn hints_flow_again(ann: &mut Guest, bob: &mut Guest, servers: [&Server; 2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
 async fn a_command_has_one_answer_whatever_is_killed() {
-    one_answer_each(Shared::make("kills", "").with_queue("CHAT_TEST_AMQP")).await;
+    // Which starts it again: the next command waits for it.
+    one_answer_each(Shared::make("kills", "").with_queue("CHAT_TEST_AMQP"), || drop(RealBroker::kill())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL, RabbitMQ and Redis: scripts/test"]
 async fn a_command_over_redis_has_one_answer_whatever_is_killed() {
-    one_answer_each(Shared::make("rediskills", "").with_queue("CHAT_TEST_REDIS")).await;
+    let shared = Shared::make("rediskills", "").with_queue("CHAT_TEST_REDIS");
+    one_answer_each(shared, close_all_connections).await;
 }
 
-/// Kills a bot after every fourth command, and RabbitMQ in the middle.
-async fn one_answer_each(shared: Shared) {
+/// Ends the connections of everybody to RabbitMQ.
+fn close_all_connections() {
+    let close = "[rabbit_networking:close_connection(C, \"test\") || C <- rabbit_networking:connections()]";
+    assert!(services(&["erlang", close]));
+}
+
+/// Kills a bot after every fourth command, and lets a fault be in the middle.
+async fn one_answer_each(shared: Shared, fault: fn()) {
     const COMMANDS: usize = 40;
     let servers = [shared.server(), shared.server()];
     let ann = servers[0].token_of_new("ann").await;
@@ -97,7 +105,7 @@ async fn one_answer_each(shared: Shared) {
             bots[number / 4 % 2] = Bot::start(&shared); // which kills the one before it
         }
         if number == COMMANDS / 2 {
-            drop(RealBroker::kill()); // which starts it again: the next command waits for it
+            fault();
         }
     }
     let answers = answers(&servers[0], &ann, &room, COMMANDS).await;
