@@ -10,8 +10,24 @@ use crate::{
     prefix::Prefix,
 };
 
-/// Is what a database tells of a migration that was run there: its number, and the digest of its text.
+/// Is what a database tells of a migration that was run there: its number, and the digest of its text. The number is below zero
+/// while the migration is under way, where no transaction holds it together.
 pub(crate) type Recorded = (i64, String);
+
+/// Is a migration: its number and its text.
+pub(crate) type Migration = (i64, &'static str);
+
+/// Is said before a migration in MySQL and MariaDB, which commit each statement that changes the schema by itself: whoever finds
+/// some of the tables knows which text made them.
+const BEGIN: &str =
+    "CREATE TABLE IF NOT EXISTS `{p}schema` (version BIGINT NOT NULL PRIMARY KEY, digest VARCHAR(64) NOT NULL)
+    ENGINE = InnoDB;
+INSERT IGNORE INTO `{p}schema` (version, digest) VALUES (-{number}, '{digest}');
+";
+
+/// Is said after it.
+const END: &str = "DELETE FROM `{p}schema` WHERE version = -{number};
+";
 
 /// Names a database system whose SQL is spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +78,8 @@ impl Dialect {
             Self::Sqlite => &[
                 ("greatest(", "max("),
                 ("least(", "min("),
+                // A bare parameter is looked at by its planner, which then prepares the statement anew each time it is bound.
+                ("LIMIT ?", "LIMIT 0 + ?"),
                 ("{by_messages}", " INDEXED BY {p}messages"),
                 ("{by_edits}", " INDEXED BY {p}edits"),
                 ("{by_others}", " INDEXED BY {p}others"),
@@ -86,7 +104,11 @@ impl Dialect {
     }
 
     pub(crate) fn script(self, prefix: &Prefix) -> String {
-        self.files().iter().map(|file| to_run(file, prefix)).collect::<Vec<_>>().join("\n")
+        self.migrations().map(|migration| to_run(migration, prefix)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn migrations(self) -> impl Iterator<Item = Migration> {
+        (1..).zip(self.files().iter().copied())
     }
 
     /// Returns what lists the columns of the table of versions: none, if there is no such table.
@@ -107,24 +129,27 @@ impl Dialect {
     }
 
     /// Returns what has to be run in a database that records these migrations.
-    pub(crate) fn missing(self, recorded: &[Recorded]) -> Result<&'static [&'static str], StoreError> {
-        let files = self.files();
-        let newest = recorded.iter().map(|(version, _)| *version).max().unwrap_or(0);
-        let missing = files.get(recorded.len()..).ok_or_else(|| self.unfit(newest))?;
-        for ((version, digest), (file, number)) in recorded.iter().zip(files.iter().zip(1..)) {
-            if *version != number {
-                return Err(self.unfit(newest));
-            }
+    pub(crate) fn missing(self, recorded: &[Recorded]) -> Result<Vec<Migration>, StoreError> {
+        let newest = recorded.iter().map(|(version, _)| version.abs()).max().unwrap_or(0);
+        let mut missing: Vec<_> = self.migrations().collect();
+        for (version, digest) in recorded {
+            let known = self.migrations().find(|(number, _)| *number == version.abs());
+            let (number, file) = known.ok_or_else(|| self.unfit(newest))?;
             if *digest != digest_of(file) {
-                return Err(made_from_other_text(&format!("version {version}")));
+                return Err(made_from_other_text(&format!("version {number}")));
             }
+            missing.retain(|(missing, _)| missing != version);
         }
-        Ok(missing)
+        let done = recorded.iter().filter(|(version, _)| *version > 0).count();
+        // One after the other, without a hole.
+        let in_order =
+            missing.first().is_none_or(|(next, _)| usize::try_from(*next).is_ok_and(|next| next == done + 1));
+        if in_order { Ok(missing) } else { Err(self.unfit(newest)) }
     }
 
     /// Accepts only a database that needs no migration.
     pub(crate) fn check(self, recorded: &[Recorded]) -> Result<(), StoreError> {
-        let found = i64::try_from(recorded.len()).unwrap_or(i64::MAX);
+        let found = recorded.iter().map(|(version, _)| *version).max().unwrap_or(0).max(0);
         if self.missing(recorded)?.is_empty() { Ok(()) } else { Err(self.unfit(found)) }
     }
 
@@ -135,8 +160,10 @@ impl Dialect {
 }
 
 /// Returns a migration as it is run: with the prefix of the names, and with the digest that it records.
-pub(crate) fn to_run(file: &str, prefix: &Prefix) -> String {
-    prefix.name(&file.replace("{digest}", &digest_of(file)))
+pub(crate) fn to_run((number, file): Migration, prefix: &Prefix) -> String {
+    let (begin, end) = if prefix.dialect() == Dialect::MySql { (BEGIN, END) } else { ("", "") };
+    let whole = format!("{begin}{file}{end}").replace("{number}", &number.to_string());
+    prefix.name(&whole.replace("{digest}", &digest_of(file)))
 }
 
 /// Returns SHA-256 of a migration's lines, in hex: however a checkout of the sources ends lines.
@@ -205,7 +232,14 @@ mod tests {
         let first = digest_of(Dialect::Sqlite.files()[0]);
         assert_eq!(Dialect::Sqlite.missing(&[]).unwrap().len(), 1);
         assert!(Dialect::Sqlite.check(&[(1, first.clone())]).is_ok());
-        for wrong in [vec![], vec![(2, first.clone())], vec![(1, first), (2, String::new())]] {
+        assert_eq!(Dialect::Sqlite.missing(&[(-1, first.clone())]).unwrap().len(), 1, "it was not run to its end");
+        for wrong in [
+            vec![],
+            vec![(2, first.clone())],
+            vec![(-1, first.clone())],
+            vec![(-1, String::new()), (1, first.clone())],
+            vec![(1, first), (2, String::new())],
+        ] {
             assert_eq!(Dialect::Sqlite.check(&wrong).unwrap_err().kind(), StoreErrorKind::Schema);
         }
     }

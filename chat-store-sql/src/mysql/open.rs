@@ -67,8 +67,8 @@ async fn check_settings(connection: &mut MySqlConnection, accept_unsafe: bool) -
 
 /// Runs what is missing. Several nodes may do so at once: the first one does it.
 ///
-/// Each statement that changes the schema commits by itself here. The version is recorded last, so what broke off is run
-/// again from its start; every statement of a migration can be run twice.
+/// Each statement that changes the schema commits by itself here. The text is recorded first and the version last, so what
+/// broke off is run again from its start, and by the same text; every statement of a migration can be run twice.
 async fn bring_up_to_date(connection: &mut MySqlConnection, prefix: &Prefix) -> Result<(), StoreError> {
     let what = "bring the schema up to date";
     // Such a lock is one of the whole server: its name holds the database and the prefix.
@@ -77,8 +77,8 @@ async fn bring_up_to_date(connection: &mut MySqlConnection, prefix: &Prefix) -> 
     if locked != [(1, 0)] {
         return Err(StoreError::new(StoreErrorKind::Contended, "wait for another node that makes the schema"));
     }
-    for file in Dialect::MySql.missing(&recorded(connection, prefix).await?)? {
-        connection.command(to_run(file, prefix)).await.map_err(during(what))?;
+    for migration in Dialect::MySql.missing(&recorded(connection, prefix).await?)? {
+        connection.command(to_run(migration, prefix)).await.map_err(during(what))?;
     }
     Ok(()) // the connection ends here, and the lock with it
 }

@@ -2,8 +2,6 @@
 //!
 //! A value is a number, or bytes in hexadecimal digits: nothing that people write can be read as SQL.
 
-use std::fmt::Write;
-
 use chat_core::StoreError;
 use sqlx::{AssertSqlSafe, MySqlConnection, mysql::MySqlRow};
 
@@ -75,15 +73,22 @@ fn push<const N: usize>(text: &mut String, row: &[Arg; N]) {
     text.push_str(before);
     for (column, arg) in row.iter().enumerate() {
         text.push_str(if column == 0 { "" } else { "," });
-        // Writing into a text cannot fail.
-        let _ = match arg {
-            Arg::Int(int) => write!(text, "{int}"),
-            Arg::Text(None) => write!(text, "NULL"),
-            Arg::Text(Some(of)) => write!(text, "_utf8mb4 X'{}'", hex::encode(of)),
-            Arg::Bytes(bytes) => write!(text, "X'{}'", hex::encode(bytes)),
-        };
+        match arg {
+            Arg::Int(int) => text.push_str(&int.to_string()),
+            Arg::Text(None) => text.push_str("NULL"),
+            Arg::Text(Some(of)) => quote(text, "_utf8mb4 X'", of.as_bytes()),
+            Arg::Bytes(bytes) => quote(text, "X'", bytes),
+        }
     }
     text.push_str(after);
+}
+
+/// Writes bytes in digits, straight into the text.
+fn quote(text: &mut String, before: &str, bytes: &[u8]) {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    text.push_str(before);
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    text.push('\'');
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ impl Steps for MySqlConnection {
     }
 }
 
-/// Says what inserts entries, whose rooms and authors have these numbers.
+/// Says what inserts entries, whose rooms and authors have these numbers: in the order of the table and of its indexes, all of
+/// which begin with the room. In the order of the rooms' ids, which is none, a row costs half as much again.
 pub(super) fn insert(
     db: &Db<'_, MySqlConnection>,
     script: &mut Script,
@@ -90,31 +91,38 @@ pub(super) fn insert(
         let (id, key) = (entry.id.as_bytes().to_vec().into(), entry.key.as_bytes().to_vec().into());
         let (message, body) = (i64::from(entry.body.is_message()).into(), entry.body.encode().into());
         let hash = hash.map_or(Arg::Text(None), |hash| hash.0.to_vec().into());
+        let place = (room, entry.seq);
         let (room, seq, author) = (room.into(), entry.seq.into(), author.into());
         let (at, sent_at) = (entry.at.0.into(), entry.sent_at.0.into());
-        Ok([room, seq, id, key, author, hash, message, edits, body, at, sent_at])
+        Ok((place, [room, seq, id, key, author, hash, message, edits, body, at, sent_at]))
     };
-    script.rows(&db.prefix.fill(INSERT), entries.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?);
+    let mut rows = entries.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
+    rows.sort_unstable_by_key(|(place, _)| *place);
+    script.rows(&db.prefix.fill(INSERT), rows.into_iter().map(|(_, row)| row));
     Ok(())
 }
 
-/// Says what moves rooms to their new heads.
+/// Says what moves rooms to their new heads, in the order of the table.
 pub(super) fn advance(
     db: &Db<'_, MySqlConnection>,
     script: &mut Script,
     rooms: &BTreeMap<RoomId, Advance<'_>>,
     numbers: &Numbers,
 ) -> Result<(), StoreError> {
-    let num = |room: &RoomId| numbers.rooms.get(room).copied().map(Arg::from).ok_or_else(|| unreadable("room"));
+    let num = |room: &RoomId| numbers.rooms.get(room).copied().ok_or_else(|| unreadable("room"));
     let row = |(room, to): (&RoomId, &Advance<'_>)| {
+        let num = num(room)?;
         let head_id = to.last.id.as_bytes().to_vec().into();
         let (guard, active) = (to.guard.into(), to.active.0.into());
         // The last three are for a row that is not there yet, which cannot be.
-        Ok([num(room)?, (*room).into(), to.last.seq.into(), head_id, guard, active, 1_i64.into(), "".into(), "".into()])
+        let (seq, first) = (to.last.seq.into(), 1_i64.into());
+        Ok((num, [num.into(), (*room).into(), seq, head_id, guard, active, first, "".into(), "".into()]))
     };
-    script.rows(&db.prefix.fill(ADVANCE), rooms.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?);
+    let mut rows = rooms.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
+    rows.sort_unstable_by_key(|(num, _)| *num);
+    script.rows(&db.prefix.fill(ADVANCE), rows.into_iter().map(|(_, row)| row));
     if !numbers.no_feeds {
-        let rooms = rooms.keys().map(|room| Ok([num(room)?])).collect::<Result<Vec<_>, StoreError>>()?;
+        let rooms = rooms.keys().map(|room| Ok([num(room)?.into()])).collect::<Result<Vec<_>, StoreError>>()?;
         script.rows(&db.prefix.fill(BEHIND), rooms);
     }
     Ok(())

@@ -98,8 +98,8 @@ async fn bring_up_to_date(
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
         connection.command(create).await.map_err(during(what))?;
     }
-    for file in Dialect::Postgres.missing(&recorded(connection, prefix).await?)? {
-        connection.command(to_run(file, prefix)).await.map_err(during(what))?;
+    for migration in Dialect::Postgres.missing(&recorded(connection, prefix).await?)? {
+        connection.command(to_run(migration, prefix)).await.map_err(during(what))?;
     }
     connection.command("COMMIT".to_owned()).await.map_err(during(what))
 }

@@ -121,8 +121,8 @@ where
 /// Runs what is missing in one transaction: several nodes may do so at once, and the first one does it.
 async fn bring_up_to_date(connection: &mut SqliteConnection, prefix: &Prefix) -> Result<(), StoreError> {
     let run = async |connection: &mut SqliteConnection| {
-        for file in Dialect::Sqlite.missing(&recorded(connection, prefix).await?)? {
-            connection.command(to_run(file, prefix)).await.map_err(during("bring the schema up to date"))?;
+        for migration in Dialect::Sqlite.missing(&recorded(connection, prefix).await?)? {
+            connection.command(to_run(migration, prefix)).await.map_err(during("bring the schema up to date"))?;
         }
         Ok(())
     };

@@ -131,7 +131,31 @@ mod mysql_only {
 }
 
 mod postgres_only {
-    use super::{Place, SqlStore, append, create, join_all, log, tea, text};
+    use sqlx::{Executor, postgres::PgPoolOptions};
+
+    use super::{FutureExt, Place, SqlStore, append, create, join_all, log, open, open_transactions, tea, text, until};
+
+    /// What leaving callers are kept from: written with the driver's pool and its transactions, the same ends badly. So the counts
+    /// of `a_caller_who_leaves_holds_nobody_up` are not 0 because nothing else was possible.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "needs PostgreSQL: scripts/test"]
+    async fn a_caller_who_leaves_the_drivers_own_begin_leaves_a_transaction_that_others_write_into() {
+        let place = Place::postgres().await;
+        create(&open(&place).await).await;
+        let url = place.url().replace("schema=", "options=-c%20search_path%3D");
+        let one = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+        let pool = one.connect(&format!("{url}&application_name={}", place.name())).await.unwrap();
+        let mut left = Box::pin(pool.begin());
+        assert!((&mut left).now_or_never().is_none(), "it has to wait for the server");
+        drop(left);
+
+        let mut other = place.other().await;
+        until(&mut other, &open_transactions(&place), 1).await;
+        pool.execute("INSERT INTO chat_feeds (consumer) VALUES ('acknowledged')").await.expect("it is said to be done");
+        assert_eq!(other.number("SELECT count(*) FROM chat_feeds").await, 0, "and nobody else sees it");
+        until(&mut other, &open_transactions(&place), 1).await;
+        drop(pool);
+    }
 
     /// An append that was handed a connection inside somebody's transaction would be answered as stored before it is.
     #[tokio::test]
