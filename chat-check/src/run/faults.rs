@@ -36,6 +36,9 @@ const QUEUE_ONE_IN: u32 = 10;
 /// A clock steps to one of these, in seconds, and goes at one of these rates from then on.
 const STEPS: [i64; 3] = [600, -600, 0];
 const RATES: [&str; 3] = ["1.02", "0.98", "1"];
+/// More than any disk has free, and what is RabbitMQ's default, in bytes.
+const MUCH: &str = "1000000000000000";
+const LITTLE: &str = "50000000";
 /// A standby that takes over was not told of so much.
 const LAG: Duration = Duration::from_secs(1);
 
@@ -99,7 +102,7 @@ impl Breaker<'_> {
                 Scenario::Failover => self.fail_over(start).await?,
                 Scenario::FailoverAsync => self.fail_over_late().await?,
                 Scenario::Restore => self.restore(start).await?,
-                Scenario::BrokerBlocked => self.block_broker(start).await?,
+                Scenario::BrokerBlocked => self.block_broker(start, round).await?,
                 Scenario::Bots if round.is_multiple_of(QUEUE_ONE_IN) => self.service_kill(start).await?,
                 Scenario::Bots => self.bot_kill(start)?,
                 Scenario::Clocks => self.step_clock(start)?,
@@ -223,18 +226,24 @@ impl Breaker<'_> {
         Ok(())
     }
 
-    /// Raises the memory alarm, and ends it.
-    async fn block_broker(&mut self, start: u64) -> Result<(), Failure> {
+    /// Raises the memory alarm or, the next time, the disk alarm, and ends it.
+    async fn block_broker(&mut self, start: u64, round: u32) -> Result<(), Failure> {
         let service = self.beside.service("rabbitmq")?;
         let before = self.cluster.nodes.iter().map(Server::memory_kib).collect::<Result<Vec<_>, _>>()?;
-        service.rabbitmqctl(&["set_vm_memory_high_watermark", "0.00001"])?;
+        let (kind, alarm, calm): (_, &[&str], &[&str]) = if round.is_multiple_of(2) {
+            ("disk-alarm", &["set_disk_free_limit", MUCH], &["set_disk_free_limit", LITTLE])
+        } else {
+            let watermark = "set_vm_memory_high_watermark";
+            ("broker-blocked", &[watermark, "0.00001"], &[watermark, "absolute", "1GB"])
+        };
+        service.rabbitmqctl(alarm)?;
         sleep(BLOCKED_FOR).await;
         for (node, before) in self.cluster.nodes.iter().zip(before) {
             let (what, value) = ("growth_kib".into(), node.memory_kib()?.saturating_sub(before));
             self.recorder.add(Event::Sample(Sample { what, value }));
         }
-        service.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"])?;
-        self.recorder.fault("broker-blocked", service.name, start);
+        service.rabbitmqctl(calm)?;
+        self.recorder.fault(kind, service.name, start);
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub enum Scenario {
     /// kill -9 or SIGSTOP of whatever this run has started: a node, the store, the broker, presence. What was broken
     /// before may be away still, except for the nodes: one at a time.
     Everything,
-    /// RabbitMQ's memory alarm, for half a minute: it takes nothing from those who publish.
+    /// RabbitMQ's memory alarm and its disk alarm, in turn, for half a minute: it takes nothing from those who publish.
     BrokerBlocked,
     /// kill -9 of a stock bot, and every tenth time of the --queue; people ask the bots all the time.
     Bots,
