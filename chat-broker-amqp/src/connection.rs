@@ -208,3 +208,25 @@ async fn watch_over(connection: &Connection, speak: &watch::Sender<Option<Line>>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs RabbitMQ: scripts/test"]
+    async fn what_was_said_of_an_old_connection_does_not_end_the_next_one() {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let count = opened.clone();
+        let prepare = move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) }) as _
+        };
+        let voice = Voice::start(Dialer::new(crate::tests::config(), "is tested"), Box::new(prepare));
+        voice.give_up(); // as a call does that failed after its connection was lost
+        voice.channel_by(Instant::now() + Duration::from_secs(30)).await.unwrap();
+        assert_eq!(opened.load(Ordering::Relaxed), 1);
+    }
+}

@@ -219,3 +219,41 @@ impl Ear {
         self.queue.lock().clone().filter(|_| self.exchange.partitioned)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use lapin::{
+        BasicProperties,
+        options::{BasicPublishOptions, ExchangeDeleteOptions},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs RabbitMQ: scripts/test"]
+    async fn what_was_said_of_an_old_session_does_not_end_the_next_one() {
+        let config = crate::tests::config();
+        let exchange = Exchange { name: format!("{}.fanout", config.namespace).into(), partitioned: false };
+        let ear = Arc::new(Ear::new(&config, exchange.clone(), NodeId::random([1; 16])));
+        let topic = Topic::new(7).unwrap();
+        ear.listen(&[topic]).await.unwrap();
+        let session = ear.open().await.unwrap();
+        let channel = session.queue.channel.clone();
+        ear.doubt(); // as a call does that failed after its connection was lost
+        let mut heard = ear.hearing.stream(());
+        let task = tokio::spawn(ear.clone().run(Some(session)));
+        tokio::task::yield_now().await; // the session is heard, or was ended
+        let bytes = Bytes::from("hello");
+        for message in envelope::pack(&[(topic, bytes.clone())]) {
+            let (name, properties) = (exchange.name.clone(), BasicProperties::default());
+            let sent =
+                channel.basic_publish(name, "".into(), BasicPublishOptions::default(), &message.bytes, properties);
+            sent.await.unwrap();
+        }
+        assert_eq!(heard.next().await, Some(Heard::Payload { topic, bytes }));
+        channel.exchange_delete(exchange.name, ExchangeDeleteOptions::default()).await.unwrap();
+        task.abort();
+    }
+}

@@ -33,3 +33,16 @@ mod worker;
 pub use broker::AmqpBroker;
 pub use config::{AmqpConfig, ConfigError};
 pub use queue::AmqpQueue;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use crate::AmqpConfig;
+
+    /// Returns the configuration for the real RabbitMQ, in a namespace of this process.
+    pub(crate) fn config() -> AmqpConfig {
+        let url = std::env::var("CHAT_TEST_AMQP").expect("CHAT_TEST_AMQP says where it is: see scripts/services");
+        AmqpConfig::parse(&format!("{url}?namespace=u{}", std::process::id())).expect("a URL")
+    }
+}

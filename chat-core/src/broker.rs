@@ -7,6 +7,9 @@
 //!
 //! Queues, deadlines and what to drop are the engine's: an adapter has no buffer of its own that can grow.
 //!
+//! A broker may also hang. The engine gives a call up that takes some seconds, and waits for none of them to do anything
+//! else. What it could not listen to it asks for again, and polls the log until then.
+//!
 //! # Implementing
 //!
 //! Reconnect by yourself, for ever, with back-off; listen again to the same topics; yield `Interrupted` once for
@@ -131,7 +134,8 @@ pub trait Broker: Send + Sync {
 /// Speaks for one node. Payloads are at most 64 KiB.
 #[async_trait]
 pub trait Link: Send + Sync {
-    /// Begins to hear these topics, also after every reconnect, until ignored.
+    /// Begins to hear these topics, also after every reconnect, until ignored. After an error, or when it was given up,
+    /// it may be called again at any time.
     ///
     /// # Behavior
     /// * `a_listener_hears_what_others_publish`: on this topic and on no other.

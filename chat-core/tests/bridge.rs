@@ -6,10 +6,9 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use chat_core::{
     Broker, Draft, Engine, Hub, Limits, RoomId, RoomSpec, Start,
-    broker::{Attached, Bridge, BrokerError, BrokerErrorKind, Link, Topic},
+    broker::{Attached, Bridge, BrokerError, BrokerErrorKind},
     memory::{MemoryBroker, MemoryStore},
     model::NodeId,
     protocol::Target,
@@ -75,53 +74,6 @@ async fn what_both_brokers_carry_is_delivered_once() {
         say(&nodes[0], "ann", room, text).await;
     }
     assert_eq!(stream.texts(sent.len()).await, sent); // which checks that no position comes twice
-}
-
-/// A broker that takes whatever it is told and never says so.
-struct Hangs(MemoryBroker);
-
-#[async_trait]
-impl Broker for Hangs {
-    async fn attach(&self, node: NodeId) -> Result<Attached, BrokerError> {
-        let Attached { link, heard } = self.0.attach(node).await?;
-        Ok(Attached { link: Arc::new(HangingLink(link)), heard })
-    }
-}
-
-struct HangingLink(Arc<dyn Link>);
-
-#[async_trait]
-impl Link for HangingLink {
-    async fn listen(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        self.0.listen(topics).await
-    }
-    async fn ignore(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        self.0.ignore(topics).await
-    }
-    async fn publish(&self, _: &[(Topic, Bytes)]) -> Result<(), BrokerError> {
-        std::future::pending().await
-    }
-    async fn close(&self) {
-        self.0.close().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broker_that_hangs_does_not_hold_up_the_other() {
-    let store = Arc::new(MemoryStore::new());
-    let bridge = Bridge::new(Arc::new(Hangs(MemoryBroker::new())), Arc::new(MemoryBroker::new()));
-    let nodes = [
-        node(&store, Arc::new(bridge.clone()), only_hints()).await,
-        node(&store, Arc::new(bridge), only_hints()).await,
-    ];
-    let room = room(&nodes[0]).await;
-    let mut stream = follow(&nodes[1], "bob", room).await;
-    let begun = tokio::time::Instant::now();
-    for text in ["one", "two", "three", "four"] {
-        say(&nodes[0], "ann", room, text).await;
-        assert_eq!(stream.texts(1).await, [text]);
-    }
-    assert!(begun.elapsed() <= Duration::from_secs(1), "{:?}", begun.elapsed()); // on paused time
 }
 
 /// A broker that cannot be reached.

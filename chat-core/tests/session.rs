@@ -3,9 +3,9 @@
 
 mod common;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chat_core::{Engine, Flow, Hub, Key, Limits, Page, RoomSpec};
+use chat_core::{Engine, Flow, Hub, Key, Limits, Page, RemoteCommand, RoomSpec, memory::MemoryQueue};
 use common::{Client, human};
 use serde_json::{Value, json};
 
@@ -130,4 +130,23 @@ async fn a_cursor_of_a_room_beyond_those_a_session_follows_is_too_many() {
     }
     assert_eq!(why[&json!(first).to_string()], "too_many");
     assert_eq!(why[&json!(foreign).to_string()], "not_found");
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_taken_holds_up_nothing_that_is_said_after_it() {
+    let full = Arc::new(MemoryQueue::new().with_capacity(0));
+    let stock = RemoteCommand::new(full);
+    let engine = Engine::builder().limits(common::limits()).command("stock", "prices", stock).build().await.unwrap();
+    let room = engine.hub(human("ann")).create(RoomSpec::public("r")).await.unwrap().id().to_string();
+    let mut client = Client::greeted(&engine, "ann").await;
+    let command = Key::generate();
+    for _ in 0..2 {
+        assert_eq!(client.say(&send(&room, command, "/stock=aapl")), Flow::More);
+        let refused = client.until(|frame| frame["key"] == json!(command)).await;
+        assert_eq!((&refused["name"], &refused["retryable"]), (&json!("retry"), &json!(true)));
+        let message = Key::generate();
+        assert_eq!(client.say(&send(&room, message, "hello")), Flow::More);
+        let answer = client.until(|frame| frame["key"] == json!(message) && frame["type"] != "entry").await;
+        assert_eq!(answer["type"], "ack", "{answer}");
+    }
 }

@@ -653,7 +653,8 @@ class Unsent {
   }
 
   /** Lets a refused draft and all later ones wait. Earlier ones are still being answered. */
-  #hold(lane, draft, { name, retry_after_ms: least = 0 }) {
+  #hold(room, draft, { name, retry_after_ms: least = 0 }) {
+    const lane = isCommand(draft.frame) ? this.#apart(room, draft) : room;
     for (const later of lane.drafts.slice(lane.drafts.indexOf(draft))) later.ref = null;
     // `behind` although nothing is before it: the server waits for another one, so let it have them all.
     lane.window = name === 'behind' && draft === lane.drafts[0] ? WINDOW : 1;
@@ -662,6 +663,16 @@ class Unsent {
       lane.timer = null;
       this.#pump(lane);
     }, least + backoff(lane.tries++, this.#links.random));
+  }
+
+  /** Gives a command a lane of its own: it has no place in the room's order, so nobody waits for it. */
+  #apart(lane, draft) {
+    if (lane.name === draft.key) return lane;
+    lane.drafts.splice(lane.drafts.indexOf(draft), 1);
+    const own = this.#lane(draft.key);
+    own.drafts.push(draft);
+    this.#pump(lane);
+    return own;
   }
 
   #pump(lane) {
@@ -683,10 +694,14 @@ class Unsent {
   #place(draft) {
     const { type, room, to } = draft.frame;
     const name = `${type} ${room ?? ''} ${to ?? ''}`;
-    if (!this.#lanes.has(name)) this.#lanes.set(name, { name, drafts: [], timer: null, tries: 0, window: WINDOW });
-    const lane = this.#lanes.get(name);
+    const lane = this.#lane(name);
     lane.drafts.push(draft);
     return lane;
+  }
+
+  #lane(name) {
+    if (!this.#lanes.has(name)) this.#lanes.set(name, { name, drafts: [], timer: null, tries: 0, window: WINDOW });
+    return this.#lanes.get(name);
   }
 
   #remove(lane, draft) {
@@ -733,6 +748,9 @@ function makeDraft({ type, ...rest }) {
   draft.done.catch(() => {}); // who does not wait for the answer hears of it by the event
   return draft;
 }
+
+/** Tells whether the server takes a draft for a command, if a person says it. */
+const isCommand = ({ body }) => body?.kind === 'text' && /^\/(?!\/)/.test(body.text);
 
 const storageName = (user) => `chat-engine unsent ${user}`;
 

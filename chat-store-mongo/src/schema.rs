@@ -129,7 +129,10 @@ mod tests {
     /// version.
     #[test]
     fn the_indexes_of_a_released_version_stay_as_they_are() {
-        assert_eq!((VERSION, digest_of(INDEXES).as_str()), (1, "02635a61883ab3c7be5b2d2dc82bcf697354d9d0c8f0ad30d9821d6c0b6201e1"));
+        assert_eq!(
+            (VERSION, digest_of(INDEXES).as_str()),
+            (1, "02635a61883ab3c7be5b2d2dc82bcf697354d9d0c8f0ad30d9821d6c0b6201e1")
+        );
     }
 
     #[test]

@@ -42,11 +42,12 @@ class Draft:
     request: dict
     answer: asyncio.Future
     ref: int | None = None  # of the try that is under way
+    apart: bool = False  # a command that was refused for now: nobody waits for it
 
     @property
     def lane(self):
         """Drafts of one lane keep their order. Those to a user have one of their own."""
-        return self.request.get("room") or self.request.get("to")
+        return self.request["key"] if self.apart else self.request.get("room") or self.request.get("to")
 
 
 @dataclass(eq=False)
@@ -282,7 +283,8 @@ class Chat:
                 waiting.add(draft.lane)
 
     def _refused(self, draft, error):
-        """This draft and all later ones to its room are sent again after a while (rule 5)."""
+        """This draft and all later ones to its room are sent again after a while (rule 5), a command alone (rule 6)."""
+        draft.apart = is_command(draft.request)
         lane = self.lanes[draft.lane]
         for other in self.unsent[self.unsent.index(draft):]:
             if other.lane == draft.lane:
@@ -308,6 +310,13 @@ class Chat:
 
 
 # ---- small things ----------------------------------------------------------------------------------------------------
+
+
+def is_command(request):
+    """Whether the server takes it for a command, if a person says it."""
+    body = request.get("body", {})
+    text = body.get("text", "")
+    return body.get("kind") == "text" and text.startswith("/") and not text.startswith("//")
 
 
 def now_ms():

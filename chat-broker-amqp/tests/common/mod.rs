@@ -157,14 +157,37 @@ fn on_a_thread(future: impl Future<Output = ()> + Send + 'static) {
     let _ = thread::spawn(run).join(); // a test that failed has said so already
 }
 
-/// Speaks to the broker itself, which takes a second or two.
-pub(crate) fn rabbitmqctl(arguments: &[&str]) {
-    let done = services().arg("rabbitmqctl").args(arguments).output().unwrap();
-    assert!(done.status.success(), "{arguments:?}: {done:?}");
+/// Lets the broker itself evaluate an Erlang expression: what `rabbitmqctl` does, without the second that it takes.
+pub(crate) fn erlang(expression: &str) {
+    let done = services().args(["erlang", expression]).output().unwrap();
+    assert!(done.status.success(), "{expression}: {done:?}");
 }
 
 fn services() -> Command {
     Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services"))
+}
+
+/// Is a virtual host that anybody may delete and make again; it is deleted when this is dropped.
+pub(crate) struct Vhost(pub(crate) String);
+
+impl Vhost {
+    pub(crate) fn make(&self) {
+        erlang(&format!(
+            "rabbit_vhost:add(<<\"{0}\">>, <<\"test\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, \
+             <<\"{0}\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>)",
+            self.0
+        ));
+    }
+
+    pub(crate) fn delete(&self) {
+        erlang(&format!("rabbit_vhost:delete(<<\"{}\">>, <<\"test\">>)", self.0));
+    }
+}
+
+impl Drop for Vhost {
+    fn drop(&mut self) {
+        self.delete();
+    }
 }
 
 /// Is a broker that is short of memory, until this is dropped.
@@ -172,14 +195,14 @@ pub(crate) struct Alarm;
 
 impl Alarm {
     pub(crate) fn raise() -> Self {
-        rabbitmqctl(&["set_vm_memory_high_watermark", "0.00001"]);
+        erlang("vm_memory_monitor:set_vm_memory_high_watermark(0.00001)");
         Self
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]);
+        erlang("vm_memory_monitor:set_vm_memory_high_watermark({absolute, \"1GB\"})");
     }
 }
 

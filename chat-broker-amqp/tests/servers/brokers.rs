@@ -12,7 +12,7 @@ use chat_core::{
     broker::{Attached, Broker, BrokerErrorKind, Heard, Topic},
     model::NodeId,
 };
-use futures::StreamExt;
+use futures::{StreamExt, future::join_all};
 use lapin::{
     BasicProperties, ExchangeKind,
     options::{BasicPublishOptions, ExchangeDeclareOptions, ExchangeDeleteOptions},
@@ -22,11 +22,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     PATIENCE,
-    common::{Alarm, Place, channel, rabbitmqctl, server},
+    common::{Place, Vhost, channel, erlang, server},
 };
 
 /// Is a node under the name that its queue begins with.
-struct Node {
+pub(crate) struct Node {
     id: NodeId,
     attached: Attached,
 }
@@ -38,7 +38,7 @@ fn topic() -> Topic {
 }
 
 impl Node {
-    async fn attach(broker: &AmqpBroker) -> Self {
+    pub(crate) async fn attach(broker: &AmqpBroker) -> Self {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&NODES.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         let id = NodeId::random(bytes);
@@ -47,7 +47,7 @@ impl Node {
         Self { id, attached }
     }
 
-    async fn says(&self, text: &'static str) -> Result<(), BrokerErrorKind> {
+    pub(crate) async fn says(&self, text: &'static str) -> Result<(), BrokerErrorKind> {
         let batch = [(topic(), Bytes::from(text))];
         self.attached.link.publish(&batch).await.map_err(|error| error.kind())
     }
@@ -68,7 +68,7 @@ impl Node {
 }
 
 /// Publishes again and again until a listener hears it.
-async fn are_joined(speaker: &Node, listener: &mut Node) {
+pub(crate) async fn are_joined(speaker: &Node, listener: &mut Node) {
     let hello = async {
         loop {
             let _ = speaker.says("hello again").await; // refused as long as there is no connection
@@ -124,13 +124,10 @@ async fn a_queue_deleted_under_its_consumer_is_made_again() {
     let (speaker, mut listener) = (Node::attach(&broker).await, Node::attach(&broker).await);
     // It is exclusive, so only the broker itself can delete it. Its end is fresh with each connection.
     let name = place.name(&format!("node.{}", listener.id));
-    rabbitmqctl(&[
-        "eval",
-        &format!(
-            "[rabbit_amqqueue:delete(Q, false, false, <<\"test\">>) || Q <- rabbit_amqqueue:list(<<\"/\">>), \
-             binary:match(element(4, amqqueue:get_name(Q)), <<\"{name}\">>) =/= nomatch]."
-        ),
-    ]);
+    erlang(&format!(
+        "[rabbit_amqqueue:delete(Q, false, false, <<\"test\">>) || Q <- rabbit_amqqueue:list(<<\"/\">>), \
+         binary:match(element(4, amqqueue:get_name(Q)), <<\"{name}\">>) =/= nomatch]"
+    ));
     listener.is_interrupted().await;
     are_joined(&speaker, &mut listener).await;
 }
@@ -139,14 +136,15 @@ async fn a_queue_deleted_under_its_consumer_is_made_again() {
 #[tokio::test]
 #[ignore = "needs RabbitMQ: scripts/test"]
 async fn an_exchange_deleted_with_its_bindings_is_made_again() {
-    for (parameters, name) in [("", "fanout"), ("&partitioned=1", "direct")] {
+    let kinds = [("", "fanout"), ("&partitioned=1", "direct")].map(async |(parameters, name)| {
         let place = Place::make();
         let broker = AmqpBroker::new(place.config(parameters));
         let (speaker, mut listener) = (Node::attach(&broker).await, Node::attach(&broker).await);
         let (_connection, channel) = channel().await;
         channel.exchange_delete(place.name(name).into(), ExchangeDeleteOptions::default()).await.unwrap();
         are_joined(&speaker, &mut listener).await;
-    }
+    });
+    join_all(kinds).await; // each looks after its bindings every ten seconds
 }
 
 /// The socket stays open and takes some more; nothing comes back.
@@ -176,27 +174,6 @@ async fn a_broker_that_hangs_delays_nobody_and_is_given_up() {
     are_joined(&speaker, &mut listener).await;
 }
 
-/// The broker stops reading from those who publish, and says so.
-#[tokio::test]
-#[ignore = "needs RabbitMQ: scripts/test"]
-async fn a_broker_short_of_memory_refuses_at_once_until_it_has_some() {
-    let place = Place::make();
-    let broker = AmqpBroker::new(place.config(""));
-    let (speaker, mut listener) = (Node::attach(&broker).await, Node::attach(&broker).await);
-    are_joined(&speaker, &mut listener).await;
-    let alarm = Alarm::raise();
-    let deadline = Instant::now() + PATIENCE;
-    while speaker.says("held back").await != Err(BrokerErrorKind::Blocked) {
-        assert!(Instant::now() < deadline, "it is never said that publishers are held back");
-        sleep(Duration::from_millis(20)).await;
-    }
-    let begun = Instant::now();
-    assert_eq!(speaker.says("held back").await, Err(BrokerErrorKind::Blocked));
-    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits for it");
-    drop(alarm);
-    are_joined(&speaker, &mut listener).await;
-}
-
 #[tokio::test]
 #[ignore = "needs RabbitMQ: scripts/test"]
 async fn of_several_hosts_one_that_is_there_is_enough() {
@@ -215,19 +192,16 @@ async fn of_several_hosts_one_that_is_there_is_enough() {
 #[ignore = "needs RabbitMQ: scripts/test"]
 async fn a_virtual_host_that_is_gone_is_waited_for() {
     let place = Place::make();
-    let vhost = place.name("vhost");
-    rabbitmqctl(&["add_vhost", &vhost]);
-    rabbitmqctl(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]);
-    let broker = AmqpBroker::new(place.config_at(&format!("{}/{vhost}", server()), ""));
+    let vhost = Vhost(place.name("vhost"));
+    vhost.make();
+    let broker = AmqpBroker::new(place.config_at(&format!("{}/{}", server(), vhost.0), ""));
     let (speaker, mut listener) = (Node::attach(&broker).await, Node::attach(&broker).await);
     are_joined(&speaker, &mut listener).await;
-    rabbitmqctl(&["delete_vhost", &vhost]);
+    vhost.delete();
     listener.is_interrupted().await;
     assert!(speaker.says("to nobody").await.is_err());
-    rabbitmqctl(&["add_vhost", &vhost]);
-    rabbitmqctl(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]);
+    vhost.make();
     are_joined(&speaker, &mut listener).await;
-    rabbitmqctl(&["delete_vhost", &vhost]);
 }
 
 /// A node does not wait for a broker in order to start: hints only make things fast.

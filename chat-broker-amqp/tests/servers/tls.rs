@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::{
     PATIENCE,
-    common::{Place, rabbitmqctl},
+    common::{Place, erlang},
 };
 
 /// Tells the second process of the test where to connect to, since whom to trust is read from the environment once.
@@ -36,21 +36,18 @@ impl Listener {
         };
         let (cert, key) = (file("cert.pem", made.cert.pem()), file("key.pem", made.signing_key.serialize_pem()));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        rabbitmqctl(&[
-            "eval",
-            &format!(
-                "{{ok, _}} = application:ensure_all_started(ssl), \
-                 ok = rabbit_networking:start_ssl_listener({{\"127.0.0.1\", {port}}}, \
-                 [{{certfile, \"{cert}\"}}, {{keyfile, \"{key}\"}}], 2)."
-            ),
-        ]);
+        erlang(&format!(
+            "{{ok, _}} = application:ensure_all_started(ssl), \
+             ok = rabbit_networking:start_ssl_listener({{\"127.0.0.1\", {port}}}, \
+             [{{certfile, \"{cert}\"}}, {{keyfile, \"{key}\"}}], 2)"
+        ));
         Self(port)
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        rabbitmqctl(&["eval", &format!("rabbit_networking:stop_tcp_listener({{\"127.0.0.1\", {}}}).", self.0)]);
+        erlang(&format!("rabbit_networking:stop_tcp_listener({{\"127.0.0.1\", {}}})", self.0));
     }
 }
 

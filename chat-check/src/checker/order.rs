@@ -49,7 +49,7 @@ fn senders_keep_their_order(room: &Room<'_>, placed: &[Placed<'_>], findings: &m
 fn settled(room: &Room<'_>, sent_at: At, sent: &Sent) -> At {
     let id = (&*sent.c, &*sent.key);
     let Some(refused) = room.refused.get(&id) else { return sent_at };
-    let again = room.asked.get(&id).and_then(|asked| asked.iter().find(|at| *at > refused));
+    let again = room.asked.get(&id).and_then(|asked| asked.iter().map(|(at, _)| at).find(|at| *at > refused));
     again.copied().unwrap_or(At::MAX)
 }
 

@@ -21,8 +21,8 @@ pub(super) struct Room<'h> {
     pub(super) nacks: Vec<(At, &'h Refused)>,
     /// When the wire refused a client's key for good the last time.
     pub(super) refused: HashMap<(&'h str, &'h str), At>,
-    /// When a client's key went over the wire.
-    pub(super) asked: HashMap<(&'h str, &'h str), Vec<At>>,
+    /// When a client's key went over the wire, and over which connection.
+    pub(super) asked: HashMap<(&'h str, &'h str), Vec<(At, u64)>>,
     /// Slash commands, and which of them were taken.
     pub(super) commands: Vec<(At, &'h Asking)>,
     pub(super) accepted: Vec<(At, &'h Unknown)>,
@@ -51,7 +51,7 @@ impl<'h> Room<'h> {
             }
             Event::Accepted(it) => self.accepted.push((at, it)),
             Event::Ack(acked) => self.acks.push((at, acked.clone())),
-            Event::Asked(asked) => self.asked.entry((&asked.c, &asked.key)).or_default().push(at),
+            Event::Asked(asked) => self.asked.entry((&asked.c, &asked.key)).or_default().push((at, asked.link)),
             Event::Nack(refused) => self.nacks.push((at, refused)),
             Event::Member(change) => self.members.push(change),
             Event::Read(part) => self.reads.push((at, part)),

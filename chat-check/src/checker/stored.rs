@@ -10,7 +10,7 @@ use super::{
     members::Members,
     room::{DraftId, Room},
 };
-use crate::history::{Event, Refused, Row, Sent};
+use crate::history::{Change, Event, Refused, Row, Sent};
 
 pub(super) fn judge(name: &str, room: &Room<'_>, members: &Members<'_>, findings: &mut Findings) {
     log_is_dense(name, room, findings);
@@ -149,7 +149,9 @@ fn rows_were_sent(room: &Room<'_>, members: &Members<'_>, findings: &mut Finding
 
 /// A refusal for good says that the draft is not stored, except for two codes: `conflict` says that another one is,
 /// under the same key, and `too_old` that nobody knows any more. Where two clients send one draft, each learns what became
-/// of its own try, and the other's may be allowed later; but what was stored when it was tried is never refused.
+/// of its own try, and the other's may be allowed later; but what was stored when it was tried is never refused. The
+/// same goes for a client's own earlier try, which is on its way still over a connection that was given up, if its user
+/// was let in again before it arrived.
 fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
     let (rows, tries) = (room.by_draft(), Tries::of(room));
     for (at, nack) in &room.nacks {
@@ -164,7 +166,7 @@ fn refusals_hold(room: &Room<'_>, findings: &mut Findings) {
                     add(room, findings, P2, &lines, format!("{} was refused as a conflict with itself", nack.key));
                 }
             }
-            (code, Some(row)) if !tries.may_differ(*at, nack, row) => {
+            (code, Some(row)) if !tries.may_differ(*at, nack, row) && !tries.may_be_late(*at, nack, row) => {
                 add(
                     room,
                     findings,
@@ -197,13 +199,29 @@ impl<'h> Tries<'h> {
     }
 
     /// Tells whether another client's try may have been stored although this one was refused.
-    fn may_differ(&self, refused_at: At, nack: &Refused, row: &Row) -> bool {
+    fn may_differ(&self, refused_at: At, nack: &'h Refused, row: &Row) -> bool {
         let Some(clients) = self.sent.get(&*nack.key) else { return false };
         let Some(first) = clients.get(&*nack.c) else { return false };
+        let tried = self.asked_before(refused_at, nack).last().map_or(*first, |(at, _)| *at);
+        clients.len() > 1 && self.seen(row.seq) >= tried
+    }
+
+    /// Tells whether an earlier try over another connection may have been stored after this one was refused.
+    fn may_be_late(&self, refused_at: At, nack: &'h Refused, row: &Row) -> bool {
+        let Some((_, link)) = self.asked_before(refused_at, nack).last() else { return false };
+        let let_in = self.room.members.iter().filter(|it| it.user == row.user && it.change == Change::In);
+        self.asked_before(refused_at, nack).any(|(_, other)| other != link)
+            && let_in.filter(|it| it.seq < row.seq).any(|it| self.seen(it.seq) > refused_at)
+    }
+
+    fn asked_before(&self, refused_at: At, nack: &'h Refused) -> impl Iterator<Item = &(At, u64)> {
         let asked = self.room.asked.get(&(&*nack.c, &*nack.key)).map_or(&[][..], Vec::as_slice);
-        let tried = asked.iter().rev().find(|at| **at < refused_at).unwrap_or(first);
-        let was_stored = self.taken.range(row.seq..).next().is_some_and(|(_, at)| at < tried);
-        clients.len() > 1 && !was_stored
+        asked.iter().take_while(move |(at, _)| *at < refused_at)
+    }
+
+    /// Returns the first line that shows that a position is taken.
+    fn seen(&self, seq: u64) -> At {
+        self.taken.range(seq..).next().map_or(At::MAX, |(_, at)| *at)
     }
 }
 

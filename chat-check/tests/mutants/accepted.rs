@@ -8,8 +8,8 @@ use chat_check::{
 use crate::{
     accepts,
     clean::{
-        ack, answered, asked, close, exit, fault, gap, history, info, log, member, nack, pause, place, put_after, read,
-        recv, refusal, remove, reset, row, rows, send, sub, unsub,
+        ack, answered, asked, close, exit, fault, gap, history, info, late, log, member, nack, pause, place, put_after,
+        read, recv, refusal, remove, reset, row, rows, send, sub, unsub,
     },
 };
 
@@ -28,6 +28,11 @@ fn a_request_may_be_unread_for_as_long_as_an_answer_took_on_the_same_connection(
     pause(&mut events, &answered("a1", 1, 2, 2), 1_500);
     pause(&mut events, &close("a1", 1, Some(700)), 1_400);
     accepts(events);
+}
+
+#[test]
+fn a_try_that_is_late_may_be_stored_when_its_sender_was_let_in_again() {
+    accepts(late());
 }
 
 #[test]

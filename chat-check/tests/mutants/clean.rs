@@ -242,3 +242,30 @@ pub(crate) fn history() -> Vec<Event> {
         log(0, &[ann, ann, ann, ann, ann, eve, ann, bob]),
     ]
 }
+
+/// Eve's draft is on its way over a connection that she gives up. Over the next one she is refused, since she was thrown
+/// out; she is let in again, and then the first try arrives.
+pub(crate) fn late() -> Vec<Event> {
+    let (ann, eve) = ("ann", "eve");
+    vec![
+        member(ann, Change::In, 1),
+        member(eve, Change::In, 1),
+        send("a1", 1),
+        ack("a1", 1),
+        sub("a1", 1),
+        send("e1", 4),
+        asked("e1", 1, 1, 4),
+        send("a1", 2),
+        ack("a1", 2),
+        recv("a1", 2),
+        member(eve, Change::Out, 2),
+        asked("e1", 2, 1, 4),
+        nack("e1", 4, "not_found"),
+        send("a1", 3),
+        ack("a1", 3),
+        recv("a1", 3),
+        member(eve, Change::In, 3),
+        recv("a1", 4),
+        log(0, &[ann, ann, ann, eve]),
+    ]
+}

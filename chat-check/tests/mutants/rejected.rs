@@ -7,8 +7,8 @@ use chat_check::{
 
 use crate::{
     clean::{
-        ack, answered, asked, close, exit, gap, hangup, member, nack, pause, place, put_after, read, recv, refusal,
-        remove, replace, reset, row, rows, send, sub, swap, unsub, wire,
+        ack, answered, asked, close, exit, gap, hangup, late, member, nack, pause, place, put_after, read, recv,
+        refusal, remove, replace, reset, row, rows, send, sub, swap, unsub, wire,
     },
     rejects,
 };
@@ -296,6 +296,31 @@ fn a_draft_that_goes_to_the_server_after_it_was_acknowledged_to_another_client_a
         put_after(events, &send("a2", 4), send("a3", 4));
         put_after(events, &ack("a1", 4), asked("a3", 9, 1, 4));
         put_after(events, &asked("a3", 9, 1, 4), nack("a3", 4, "denied"));
+    });
+}
+
+#[test]
+fn a_draft_that_is_stored_after_its_only_try_was_refused() {
+    rejects(P6, |events| {
+        *events = late();
+        remove(events, &asked("e1", 1, 1, 4));
+    });
+}
+
+#[test]
+fn a_draft_that_is_stored_after_it_was_refused_twice_over_one_connection() {
+    rejects(P6, |events| {
+        *events = late();
+        replace(events, &asked("e1", 1, 1, 4), asked("e1", 2, 9, 4));
+    });
+}
+
+#[test]
+fn a_draft_of_two_tries_that_is_refused_although_its_sender_is_back() {
+    rejects(P6, |events| {
+        *events = late();
+        remove(events, &nack("e1", 4, "not_found"));
+        put_after(events, &recv("a1", 3), nack("e1", 4, "not_found"));
     });
 }
 

@@ -11,7 +11,10 @@ use super::{Attached, Broker, BrokerError, BrokerErrorKind, Link, Topic};
 use crate::model::NodeId;
 
 /// One broker that hangs holds up what the other carries for this long: less than a head poll takes.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PUBLISH_WITHIN: Duration = Duration::from_millis(250);
+/// One broker that hangs holds up what is listened to at the other for this long. In this time a broker can be told of
+/// all topics.
+const TUNE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Speaks to two brokers and hears both.
 ///
@@ -68,33 +71,33 @@ struct Lanes {
     links: [Arc<dyn Link>; 2],
 }
 
-/// It is an error only if both fail: then the first one's is told.
-fn either((one, other): (Result<(), BrokerError>, Result<(), BrokerError>)) -> Result<(), BrokerError> {
-    one.or_else(|error| other.map_err(|_| error))
-}
-
-async fn publish(link: &dyn Link, batch: &[(Topic, Bytes)]) -> Result<(), BrokerError> {
-    match timeout(PATIENCE, link.publish(batch)).await {
-        Ok(published) => published,
-        Err(_) => Err(BrokerError::new(BrokerErrorKind::Unavailable, "a broker of a bridge hangs")),
-    }
+/// Waits for an answer of one of the two.
+async fn within(patience: Duration, call: impl Future<Output = Result<(), BrokerError>>) -> Result<(), BrokerError> {
+    let hangs = |_| Err(BrokerError::new(BrokerErrorKind::Unavailable, "a broker of a bridge hangs"));
+    timeout(patience, call).await.unwrap_or_else(hangs)
 }
 
 #[async_trait]
 impl Link for Lanes {
+    /// Fails if either does, so that both are told again.
     async fn listen(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        let [one, other] = &self.links;
-        either(future::join(one.listen(topics), other.listen(topics)).await)
+        let [one, other] = self.links.each_ref().map(|link| within(TUNE_WITHIN, link.listen(topics)));
+        let (one, other) = future::join(one, other).await;
+        one.and(other)
     }
 
+    /// Fails if either does, so that both are told again.
     async fn ignore(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        let [one, other] = &self.links;
-        either(future::join(one.ignore(topics), other.ignore(topics)).await)
+        let [one, other] = self.links.each_ref().map(|link| within(TUNE_WITHIN, link.ignore(topics)));
+        let (one, other) = future::join(one, other).await;
+        one.and(other)
     }
 
+    /// Fails only if both do.
     async fn publish(&self, batch: &[(Topic, Bytes)]) -> Result<(), BrokerError> {
-        let [one, other] = &self.links;
-        either(future::join(publish(one.as_ref(), batch), publish(other.as_ref(), batch)).await)
+        let [one, other] = self.links.each_ref().map(|link| within(PUBLISH_WITHIN, link.publish(batch)));
+        let (one, other) = future::join(one, other).await;
+        one.or_else(|error| other.map_err(|_| error))
     }
 
     async fn close(&self) {

@@ -237,7 +237,8 @@ impl EngineBuilder {
             tasks.start(retain::run(inner.clone()));
         }
         if let (Some(link), Some(heard)) = (link, heard) {
-            tasks.start(relay::speak(inner.clone(), link));
+            tasks.start(relay::speak(inner.clone(), link.clone()));
+            tasks.start(relay::tune(inner.clone(), link));
             tasks.start(relay::hear(inner.clone(), heard));
         }
         for queue in queues_of_replies {

@@ -37,7 +37,7 @@ pub(crate) struct Sender {
 /// Is a draft that may go on.
 enum Admitted {
     Draft(Option<Place>),
-    Command(String, Option<Place>),
+    Command(String),
 }
 
 /// Is what became of a draft.
@@ -71,16 +71,7 @@ impl Inner {
                 let submission = Submission::new(room, draft, sender.who.clone(), right, taken, answer);
                 self.lane(room).submit(submission.at(place));
             }
-            Ok(Admitted::Command(line, place)) => {
-                self.clone().carry_out(sender.clone(), room, key, line, move |done| {
-                    match (&done, &place) {
-                        (Ok(_), Some(place)) => place.settle(),
-                        (Err(error), Some(place)) if error.code.is_retryable() => place.hold(),
-                        _ => {}
-                    }
-                    answer(done);
-                });
-            }
+            Ok(Admitted::Command(line)) => self.clone().carry_out(sender.clone(), room, key, line, answer),
             Err(error) => answer(Err(error)),
         }
     }
@@ -132,10 +123,10 @@ impl Inner {
         answered.await.unwrap_or_else(|_| Err(Code::Retry.into()))
     }
 
-    /// Checks a draft, gives it its place, and tells whether it is a command.
+    /// Checks a draft, gives it its place, and tells whether it is a command. That has none: it is not stored, and if the
+    /// queue of commands is away, what its sender says meanwhile must not wait for it.
     fn admit(&self, sender: &Sender, room: RoomId, draft: &mut Draft) -> Result<Admitted, HubError> {
         check::key(draft.key, self.clock.now())?;
-        let mut line = None;
         if let (Kind::Human, Body::Text(text)) = (sender.who.kind, &mut draft.body) {
             match parse(&text.text) {
                 Parsed::Text(plain) => {
@@ -143,20 +134,21 @@ impl Inner {
                         text.text = plain.to_owned(); // an escaped slash
                     }
                 }
-                Parsed::Command(_) => line = Some(std::mem::take(&mut text.text)),
+                Parsed::Command(_) => {
+                    self.allow_send(sender)?;
+                    return Ok(Admitted::Command(std::mem::take(&mut text.text)));
+                }
                 Parsed::Invalid(error) => return Err(HubError::new(Code::InvalidCommand, error.to_string())),
             }
         }
-        if line.is_none() {
-            check::body(&draft.body, &self.limits)?;
-        }
+        check::body(&draft.body, &self.limits)?;
         let place = sender.order.as_ref().map(|order| order.admit(room, draft.key)).transpose()?;
         self.allow_send(sender).inspect_err(|_| {
             if let Some(place) = &place {
                 place.hold(); // too fast, or draining: both pass
             }
         })?;
-        Ok(line.map_or(Admitted::Draft(place.clone()), |line| Admitted::Command(line, place)))
+        Ok(Admitted::Draft(place))
     }
 
     fn allow_send(&self, sender: &Sender) -> Result<(), HubError> {

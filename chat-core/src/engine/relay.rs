@@ -10,16 +10,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, future::join, stream::BoxStream};
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use super::{
     Inner,
     hint::{Answered, Hint, Hints, Sealer},
 };
 use crate::{
-    broker::{Heard, Link, Topic},
+    broker::{BrokerError, BrokerErrorKind, Heard, Link, Topic},
     fanout::{Chained, LiveRoom, Standing},
     model::{Entry, EntryId, NodeId, RoomId, Seq},
     protocol::Signal,
@@ -31,6 +34,10 @@ const QUEUE_MAX: usize = 4_096;
 const BODIES_BYTES_MAX: usize = 8 * 1024;
 /// A broker that does not take a publication in this time loses it.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
+/// A broker that hangs is told again what to listen to, so that topics that begin later need not wait for it longer.
+const TUNE_WITHIN: Duration = Duration::from_secs(5);
+/// How long to wait before it is told again.
+const TUNE_AGAIN: Duration = Duration::from_secs(5);
 /// Heads are polled faster for this long after the broker was interrupted.
 const TROUBLE: Duration = Duration::from_secs(30);
 
@@ -41,7 +48,10 @@ pub(super) struct Relay {
     link: Option<Arc<dyn Link>>,
     queue: Mutex<VecDeque<(RoomId, Hint)>>,
     topics: Mutex<Topics>,
-    wake: Notify,
+    /// Something is to be published.
+    gathered: Notify,
+    /// Something is to be listened to, or no longer.
+    turned: Notify,
     trouble_until: Mutex<Option<Instant>>,
 }
 
@@ -49,14 +59,22 @@ pub(super) struct Relay {
 struct Topics {
     /// How many live rooms each topic has.
     rooms: BTreeMap<Topic, usize>,
-    /// Topics to begin or end hearing, in the order it was decided.
-    changes: Vec<(Topic, bool)>,
+    /// Topics to begin or end hearing; of several changes of one topic the last counts.
+    changes: BTreeMap<Topic, bool>,
 }
 
 impl Relay {
     pub(super) fn new(node: NodeId, link: Option<Arc<dyn Link>>, sealer: Sealer) -> Self {
-        let (queue, topics, wake) = (Mutex::default(), Mutex::default(), Notify::new());
-        Self { node, sealer, link, queue, topics, wake, trouble_until: Mutex::default() }
+        Self {
+            node,
+            sealer,
+            link,
+            queue: Mutex::default(),
+            topics: Mutex::default(),
+            gathered: Notify::new(),
+            turned: Notify::new(),
+            trouble_until: Mutex::default(),
+        }
     }
 
     /// Tells other nodes that entries were stored. `before` is the id of the entry before the first.
@@ -100,14 +118,18 @@ impl Relay {
             topics.rooms.remove(&topic);
         }
         if changed {
-            topics.changes.push((topic, live));
-            self.wake.notify_one();
+            topics.changes.insert(topic, live);
+            self.turned.notify_one();
         }
     }
 
     /// Tells whether hints may have been lost of late, so that heads are to be polled more often.
     pub(super) fn in_trouble(&self) -> bool {
         self.trouble_until.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn note_trouble(&self) {
+        *self.trouble_until.lock() = Some(Instant::now() + TROUBLE);
     }
 
     pub(super) async fn close(&self) {
@@ -124,7 +146,7 @@ impl Relay {
         }
         queue.push_back((room, hint));
         drop(queue);
-        self.wake.notify_one();
+        self.gathered.notify_one();
     }
 
     /// Publishes what has gathered, one payload a topic.
@@ -141,33 +163,32 @@ impl Relay {
         if batch.is_empty() {
             return;
         }
-        match tokio::time::timeout(PUBLISH_WITHIN, link.publish(&batch)).await {
+        match timeout(PUBLISH_WITHIN, link.publish(&batch)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => lost(&error),
             Err(late) => lost(&late),
         }
     }
 
-    /// Listens and ignores as rooms begin and cease. Returns whether something new is heard.
-    async fn retune(&self, link: &Arc<dyn Link>) -> bool {
+    /// Listens and ignores as rooms begin and cease; what fails is kept for the next time. Returns whether something new
+    /// is heard.
+    async fn retune(&self, link: &dyn Link) -> Result<bool, BrokerError> {
         let changes = std::mem::take(&mut self.topics.lock().changes);
-        let mut last = BTreeMap::new();
-        last.extend(changes); // of several changes of one topic the last counts
-        let (begin, end): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, live)| *live);
-        let topics = |list: Vec<(Topic, bool)>| list.into_iter().map(|(topic, _)| topic).collect::<Vec<_>>();
-        let (begin, end) = (topics(begin), topics(end));
-        if !end.is_empty()
-            && let Err(error) = link.ignore(&end).await
-        {
-            tracing::debug!(%error, "topics are still heard");
+        let topics = |live| changes.iter().filter(move |(_, wanted)| **wanted == live).map(|(topic, _)| *topic);
+        let (begin, end): (Vec<_>, Vec<_>) = (topics(true).collect(), topics(false).collect());
+        let listen = async { if begin.is_empty() { Ok(()) } else { link.listen(&begin).await } };
+        let ignore = async { if end.is_empty() { Ok(()) } else { link.ignore(&end).await } };
+        let tuned = match timeout(TUNE_WITHIN, join(listen, ignore)).await {
+            Ok((listening, ignoring)) => listening.and(ignoring),
+            Err(late) => Err(BrokerError::new(BrokerErrorKind::Unavailable, "the broker hangs").with_source(late)),
+        };
+        if tuned.is_err() {
+            let mut topics = self.topics.lock();
+            for (topic, live) in changes {
+                topics.changes.entry(topic).or_insert(live); // if it has not changed again
+            }
         }
-        if begin.is_empty() {
-            return false;
-        }
-        if let Err(error) = link.listen(&begin).await {
-            tracing::warn!(%error, "topics are not heard; heads are polled");
-        }
-        true
+        tuned.map(|()| !begin.is_empty())
     }
 }
 
@@ -185,11 +206,31 @@ fn fitting(entries: &[Arc<Entry>]) -> Vec<Arc<Entry>> {
 /// Publishes what gathers; ends when it is aborted with the engine.
 pub(super) async fn speak(engine: Arc<Inner>, link: Arc<dyn Link>) {
     loop {
-        engine.relay.wake.notified().await;
-        if engine.relay.retune(&link).await {
-            engine.poll_now.notify_one(); // for what was stored before we heard
-        }
+        engine.relay.gathered.notified().await;
         engine.relay.publish(&link).await;
+    }
+}
+
+/// Listens to what is live here; ends when it is aborted with the engine. Apart from who speaks: a broker may hang in one
+/// of the two alone.
+pub(super) async fn tune(engine: Arc<Inner>, link: Arc<dyn Link>) {
+    let relay = &engine.relay;
+    relay.turned.notified().await;
+    loop {
+        match relay.retune(&*link).await {
+            Ok(hears_more) => {
+                if hears_more {
+                    engine.poll_now.notify_one(); // for what was stored before we heard
+                }
+                relay.turned.notified().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "topics are not heard; heads are polled");
+                relay.note_trouble();
+                engine.poll_now.notify_one();
+                let _ = timeout(TUNE_AGAIN, relay.turned.notified()).await;
+            }
+        }
     }
 }
 
@@ -200,7 +241,7 @@ pub(super) async fn hear(engine: Arc<Inner>, mut heard: BoxStream<'static, Heard
             Heard::Payload { bytes, .. } => engine.take_hints(&bytes).await,
             Heard::Interrupted => {
                 metrics::counter!("chat_broker_interruptions_total").increment(1);
-                *engine.relay.trouble_until.lock() = Some(Instant::now() + TROUBLE);
+                engine.relay.note_trouble();
                 engine.poll_now.notify_one();
             }
         }

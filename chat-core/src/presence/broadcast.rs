@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, future::join, stream::BoxStream};
 use parking_lot::Mutex;
 use tokio::{
     task::AbortHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     roster::{Roster, Word},
 };
 use crate::{
-    broker::{Broker, BrokerError, Heard, Link, Topic},
+    broker::{Broker, BrokerError, BrokerErrorKind, Heard, Link, Topic},
     clock::{self, SystemEntropy},
     model::{NodeId, UserId},
     seal::Seal,
@@ -26,6 +26,8 @@ use crate::{
 const LEASE: Duration = Duration::from_secs(30);
 /// A broker that does not take a word in this time loses it. The next beat shows what was missed.
 const SPEAK_WITHIN: Duration = Duration::from_secs(2);
+/// A broker that does not listen in this time is asked again, after as long.
+const LISTEN_WITHIN: Duration = Duration::from_secs(2);
 /// How often to see whether something is to be said, without being told of it: an answer may have been put off.
 const LOOK: Duration = Duration::from_secs(1);
 /// The version of these payloads, apart from those of hints.
@@ -74,18 +76,19 @@ impl BrokerPresence {
         lease: Duration,
     ) -> Result<Self, BrokerError> {
         let attached = broker.attach(NodeId::random(clock::bytes(&SystemEntropy))).await?;
-        if let Err(error) = attached.link.listen(&[Topic::PRESENCE]).await {
-            tracing::warn!(%error, "the other nodes' users are not known before the broker is back");
-        }
         let shared = Arc::new(Shared {
             roster: Mutex::new(Roster::new(lease)),
             seal: Seal::new(VERSION, secret),
             link: attached.link,
             turn: tokio::sync::Mutex::default(),
         });
+        let listens = shared.listen().await;
         shared.speak().await;
-        let task = tokio::spawn(shared.clone().hear(attached.heard)).abort_handle();
-        Ok(Self { shared, task })
+        let hears = shared.clone();
+        let task = tokio::spawn(async move {
+            join(hears.listen_unless(listens), hears.hear(attached.heard)).await;
+        });
+        Ok(Self { shared, task: task.abort_handle() })
     }
 }
 
@@ -102,6 +105,26 @@ impl fmt::Debug for BrokerPresence {
 }
 
 impl Shared {
+    /// Begins to hear the others. Returns whether the broker does it.
+    async fn listen(&self) -> bool {
+        let listening = match timeout(LISTEN_WITHIN, self.link.listen(&[Topic::PRESENCE])).await {
+            Ok(listening) => listening,
+            Err(_) => Err(BrokerError::new(BrokerErrorKind::Unavailable, "the broker hangs")),
+        };
+        if let Err(error) = &listening {
+            tracing::warn!(%error, "the other nodes' users are not known before the broker is back");
+        }
+        listening.is_ok()
+    }
+
+    /// Tries it again until it succeeds.
+    async fn listen_unless(&self, mut listens: bool) {
+        while !listens {
+            sleep(LISTEN_WITHIN).await;
+            listens = self.listen().await;
+        }
+    }
+
     /// Says what there is to say. It may be lost: a beat shows by its number that something was missed.
     async fn speak(&self) {
         let _turn = self.turn.lock().await;
@@ -120,7 +143,7 @@ impl Shared {
     }
 
     /// Hears the others, and answers, until the stream ends or the task is aborted.
-    async fn hear(self: Arc<Self>, mut heard: BoxStream<'static, Heard>) {
+    async fn hear(&self, mut heard: BoxStream<'static, Heard>) {
         loop {
             match timeout(LOOK, heard.next()).await {
                 Ok(Some(Heard::Payload { bytes, .. })) => self.take(&bytes),

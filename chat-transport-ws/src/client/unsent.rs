@@ -1,13 +1,15 @@
 //! Drafts that were not answered yet.
 //!
 //! One lane per room, so that one sender's order holds in each. A few drafts are sent ahead. When the server refuses
-//! one for now, it refuses the later ones of that room too (`behind`); the lane waits, then sends that draft and the
-//! later ones again, in order, under the same keys. The earlier ones keep waiting for the answers they will get.
+//! one for now, it refuses the later ones of that room too (`behind`); the lane waits, then sends that draft and, when
+//! it is answered, the later ones again, in order, under the same keys. The earlier ones keep waiting for the answers
+//! they will get. A command that is refused for now goes on in a lane of its own: nobody waits for it.
 
 use std::{collections::VecDeque, time::Duration};
 
 use chat_core::{
-    Code, Draft, EntryId, HubError, Key, Posted, RoomId, RoomSpec, Seq,
+    Body, Code, Draft, EntryId, HubError, Key, Posted, RoomId, RoomSpec, Seq,
+    command::{Parsed, parse},
     protocol::{Request, Target},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -33,13 +35,17 @@ struct Lane {
     /// After a refusal nothing is sent before this.
     not_before: Option<Instant>,
     refusals: u32,
+    /// The server waits for this one: what is behind it is not sent before it is answered.
+    refused: Option<Key>,
 }
 
-/// Says which drafts keep their order: those to one room. A room that is being created has no others.
+/// Says which drafts keep their order: those to one room. A room that is being created and a command that was refused
+/// have no others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Name {
     Room(RoomId),
     Creation(Key),
+    Command(RoomId, Key),
 }
 
 struct Waiting {
@@ -68,11 +74,12 @@ impl Unsent {
 
     fn keep(&mut self, name: Name, key: Key, request: Request, answer: oneshot::Sender<Done>) {
         let full = self.len() >= self.config.unsent_max;
-        let lane = match self.lanes.iter().position(|lane| lane.name == name) {
+        let has_it = |lane: &Lane| lane.name == name || matches!(lane.name, Name::Command(_, own) if own == key);
+        let lane = match self.lanes.iter().position(has_it) {
             Some(place) => &mut self.lanes[place],
             None if full => return refuse(answer),
             None => {
-                self.lanes.push_back(Lane { name, drafts: VecDeque::new(), not_before: None, refusals: 0 });
+                self.lanes.push_back(Lane::new(name));
                 let last = self.lanes.len() - 1;
                 &mut self.lanes[last]
             }
@@ -95,7 +102,7 @@ impl Unsent {
     pub(super) fn set_online(&mut self, online: bool) {
         self.online = online;
         for lane in &mut self.lanes {
-            (lane.not_before, lane.refusals) = (None, 0);
+            (lane.not_before, lane.refusals, lane.refused) = (None, 0, None);
             lane.drafts.iter_mut().for_each(|waiting| waiting.reference = None);
         }
     }
@@ -142,7 +149,7 @@ impl Unsent {
     /// A draft was a command and is being carried out.
     pub(super) fn accepted(&mut self, reference: Option<u64>, key: Key) {
         if let Some(place) = self.find(reference, |_, waiting| waiting.key == key)
-            && let Name::Room(room) = self.lanes[place.0].name
+            && let Name::Room(room) | Name::Command(room, _) = self.lanes[place.0].name
         {
             self.settle(place, &Ok((room, Posted::Accepted)));
         }
@@ -152,11 +159,22 @@ impl Unsent {
     pub(super) fn refused(&mut self, reference: u64, error: &HubError) -> bool {
         let Some(place) = self.find_reference(reference) else { return false };
         if error.code.is_retryable() {
-            self.lanes[place.0].wait(place.1, error.retry_after, &self.config);
+            let (lane, at) = self.apart(place);
+            self.lanes[lane].wait(at, error, &self.config);
         } else {
             self.take(place, &Err(error.clone()));
         }
         true
+    }
+
+    /// Gives a command a lane of its own.
+    fn apart(&mut self, (lane, at): Place) -> Place {
+        let Name::Room(room) = self.lanes[lane].name else { return (lane, at) };
+        let Some(command) = self.lanes[lane].take_command(at) else { return (lane, at) };
+        let mut own = Lane::new(Name::Command(room, command.key));
+        own.drafts.push_back(command);
+        self.lanes.push_back(own);
+        (self.lanes.len() - 1, 0)
     }
 
     /// Ends the waiting. Returns the drafts that were not answered, in order, with where they were to go.
@@ -177,7 +195,7 @@ impl Unsent {
     }
 
     fn take(&mut self, (lane, at): Place, done: &Done) {
-        if let Some(waiting) = self.lanes[lane].drafts.remove(at) {
+        if let Some(waiting) = self.lanes[lane].remove(at) {
             tell(waiting.answers, done);
         }
     }
@@ -199,8 +217,12 @@ impl Unsent {
 }
 
 impl Lane {
+    fn new(name: Name) -> Self {
+        Self { name, drafts: VecDeque::new(), not_before: None, refusals: 0, refused: None }
+    }
+
     fn is_of(&self, room: RoomId, key: Key) -> bool {
-        self.name == Name::Room(room) || self.name == Name::Creation(key)
+        [Name::Room(room), Name::Creation(key), Name::Command(room, key)].contains(&self.name)
     }
 
     /// Sends the first draft that is not under way. Returns whether there was one.
@@ -208,10 +230,12 @@ impl Lane {
         if self.not_before.is_some() {
             return false;
         }
-        let Some(at) = self.drafts.iter().position(|waiting| waiting.reference.is_none()) else { return false };
+        let last = self.refused.and_then(|key| self.drafts.iter().position(|waiting| waiting.key == key));
+        let mut sendable = self.drafts.iter().take(last.map_or(usize::MAX, |last| last + 1));
+        let Some(at) = sendable.position(|waiting| waiting.reference.is_none()) else { return false };
         self.drafts[at].reference = out.ask_within(&self.drafts[at].request);
         if self.drafts[at].reference.is_none()
-            && let Some(waiting) = self.drafts.remove(at)
+            && let Some(waiting) = self.remove(at)
         {
             // The server would close the connection on it, again and again.
             tell(waiting.answers, &Err(HubError::new(Code::InvalidBody, "this is too long")));
@@ -219,11 +243,34 @@ impl Lane {
         true
     }
 
+    fn remove(&mut self, at: usize) -> Option<Waiting> {
+        let waiting = self.drafts.remove(at)?;
+        self.refused = self.refused.filter(|refused| *refused != waiting.key);
+        Some(waiting)
+    }
+
+    fn take_command(&mut self, at: usize) -> Option<Waiting> {
+        self.drafts.get(at).filter(|waiting| waiting.is_command())?;
+        self.remove(at)
+    }
+
     /// Notes that this draft and all later ones have to be sent again, after a while.
-    fn wait(&mut self, from: usize, wait: Option<Duration>, config: &ClientConfig) {
+    fn wait(&mut self, from: usize, error: &HubError, config: &ClientConfig) {
         self.drafts.iter_mut().skip(from).for_each(|waiting| waiting.reference = None);
-        self.not_before = Some(Instant::now() + wait.unwrap_or_default() + config.backoff(self.refusals));
+        if error.code != Code::Behind {
+            self.refused = self.drafts.get(from).map(|waiting| waiting.key);
+        }
+        self.not_before = Some(Instant::now() + error.retry_after.unwrap_or_default() + config.backoff(self.refusals));
         self.refusals += 1;
+    }
+}
+
+impl Waiting {
+    /// Tells whether the server takes it for a command if a person says it. What a bot says is never one: such a draft
+    /// stays in its order, since the server answers the later ones `behind` it.
+    fn is_command(&self) -> bool {
+        let Request::Send { draft: Draft { body: Body::Text(text), .. }, .. } = &self.request else { return false };
+        matches!(parse(&text.text), Parsed::Command(_))
     }
 }
 
