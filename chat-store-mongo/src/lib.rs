@@ -36,7 +36,7 @@
 //!
 //! `log.rs`, `rooms.rs` and `feed.rs` are the ports. `append.rs` and `project.rs` write, `read.rs` and `listing.rs` read,
 //! `restore.rs` moves whole logs, `forget.rs` finds and forgets people; `row.rs` says what documents look like, `people.rs`
-//! keeps display names, and `database.rs` holds collections and indexes.
+//! keeps display names, `database.rs` holds the collections, and `schema.rs` makes indexes and refuses databases of other versions.
 
 mod append;
 mod config;
@@ -54,6 +54,7 @@ mod repair;
 mod restore;
 mod rooms;
 mod row;
+mod schema;
 
 use std::{fmt, sync::Arc};
 

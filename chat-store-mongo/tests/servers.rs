@@ -245,16 +245,27 @@ fn many_nodes_start_at_once_in_an_empty_database() {
     });
 }
 
+/// It would be opened, and lack an index that keeps a promise, or fail at the first append.
 #[test]
 #[ignore = "needs MongoDB: scripts/test"]
-fn a_database_of_another_version_is_refused() {
+fn a_database_of_another_schema_is_refused() {
     run(async {
         let place = Place::make();
         drop(place.open().await);
+        drop(place.open().await); // its own is not
         let schema = place.other().await.collection::<Document>("a_schema");
-        schema.update_one(doc! {}, doc! { "$set": { "version": 2 } }).await.unwrap();
-        let refused = MongoStore::open(&place.url()).await.unwrap_err();
-        assert_eq!(refused.kind(), StoreErrorKind::Schema);
+        for (change, says) in [
+            (doc! { "$set": { "digest": "of other indexes" } }, "(version 1) has other indexes"),
+            (doc! { "$unset": { "digest": 1 } }, "(without digest) has other indexes"),
+            (doc! { "$set": { "version": 99 } }, "version 99"),
+        ] {
+            schema.update_one(doc! {}, change).await.unwrap();
+            for indexes in [true, false] {
+                let refused = MongoStore::connect(MongoConfig::new(place.url()).indexes(indexes)).await.unwrap_err();
+                assert_eq!(refused.kind(), StoreErrorKind::Schema);
+                assert!(refused.to_string().contains(says), "{refused}");
+            }
+        }
     });
 }
 

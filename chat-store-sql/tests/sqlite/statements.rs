@@ -15,6 +15,10 @@ const MARKED: &[(&str, &str)] = &[
     ),
     (
         "chat-store-sql/examples/throughput/raw.rs",
+        "let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.unwrap();",
+    ),
+    (
+        "chat-store-sql/examples/throughput/raw.rs",
         "on!(self, connection => drop(sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap()));",
     ),
     ("chat-store-sql/src/connection.rs", "let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));"),
