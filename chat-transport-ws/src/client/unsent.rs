@@ -5,7 +5,7 @@
 //! it is answered, the later ones again, in order, under the same keys. The earlier ones keep waiting for the answers
 //! they will get. A command that is refused for now goes on in a lane of its own: nobody waits for it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use chat_core::{
     Body, Code, Draft, EntryId, HubError, Key, Posted, RoomId, RoomSpec, Seq,
