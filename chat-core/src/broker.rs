@@ -12,8 +12,9 @@
 //!
 //! # Implementing
 //!
-//! Reconnect by yourself, for ever, with back-off; listen again to the same topics; yield `Interrupted` once for
-//! each time messages may have been missed, after listening again. Never end the stream before [`Link::close`].
+//! Reconnect by yourself, for ever, with back-off; listen again to the same topics; yield `Interrupted`
+//! for each time messages may have been missed, after listening again. While the broker is away, yield it at once and
+//! again at least every 15 s: the engine polls the log faster for 30 s after each. Never end the stream before [`Link::close`].
 
 mod bridge;
 mod hearing;

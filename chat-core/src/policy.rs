@@ -32,17 +32,60 @@ pub enum Action<'a> {
 }
 
 /// Decides what users may do, and looks at what they post.
+///
+/// Most hosts add rules of their own to those of [`Members`]. Whoever does not override [`screen`](Self::screen) needs
+/// no `async_trait`.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use chat_core::{Action, Body, Code, Draft, Identity, Kind, Members, Policy, Role, RoomId, Visibility, store::Access};
+///
+/// struct Shop;
+///
+/// #[async_trait]
+/// impl Policy for Shop {
+///     fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
+///         Members::default().people_post_kinds(&["shop.wish"]).authorize(who, action, access)?;
+///         let role = access.and_then(|access| access.member.as_ref()).map(|member| member.role);
+///         match (action, access) {
+///             _ if who.kind != Kind::Human => Ok(()),
+///             (Action::Create(_), _) => Err(Code::Denied), // the shop makes the rooms
+///             (Action::Post { body: Body::Text(_), .. }, Some(access))
+///                 if access.room.visibility == Visibility::Public && role < Some(Role::Moderator) =>
+///             {
+///                 Err(Code::Denied) // everybody may read the news
+///             }
+///             _ => Ok(()),
+///         }
+///     }
+///
+///     async fn screen(&self, _: &Identity, _: RoomId, draft: &mut Draft) -> Result<(), Code> {
+///         let has_link = draft.body.text().is_some_and(|text| text.contains("://"));
+///         if has_link { Err(Code::Denied) } else { Ok(()) }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Policy: Send + Sync {
     /// Answers `Ok` or why not: [`Code::Denied`]; [`Code::NotFound`] to hide that there is anything;
-    /// [`Code::Retry`] when it cannot be told now. `access` is `None` when the room does not exist.
+    /// [`Code::Retry`] when it cannot be told now. `access` is `None` when the room does not exist. Must not block: it is
+    /// called by the tasks that carry the chat.
     ///
-    /// Must be pure: the answer holds for as long as `access.guard` does, and is remembered that long. Before a
-    /// refusal the engine reads the access again and asks once more.
+    /// **Posts:** every draft is asked about, with an access that may have been read earlier. The store
+    /// compares its guard in the commit and has stale drafts judged again, so an answer that follows from the arguments
+    /// alone is exact. What else the host looks at counts from the next draft on. Before a refusal the engine
+    /// reads the access again and asks once more. Never asked about is what [the host itself](Kind::System) posts.
+    ///
+    /// **[`Action::Read`]:** asked when a session begins or resumes to follow a room, and for each page of history or
+    /// members. While the session follows, the answer lasts. To take it away, let the host post that the user leaves
+    /// ([`Membership::Leave`], as [`Identity::system`]), or [end their sessions](crate::Engine::revoke), which are asked
+    /// about when they come again.
+    ///
+    /// All other actions are asked about each time.
     fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code>;
 
     /// Accepts, changes or refuses a draft of a person before it is stored. Has a deadline; see
-    /// [`Limits::screen`](crate::Limits).
+    /// [`Limits::screen_within`](crate::Limits::screen_within).
     async fn screen(&self, _who: &Identity, _room: RoomId, _draft: &mut Draft) -> Result<(), Code> {
         Ok(())
     }
@@ -53,10 +96,14 @@ pub trait Policy: Send + Sync {
 /// People create rooms with titles, bots and the host also rooms with [names](RoomSpec::name): a room belongs to whoever
 /// creates it, and a person who took the name `order:4711` first would own the room that the host meant by it.
 ///
+/// Members post [bodies of the application's own](Body::Custom), too, of whatever kind: a client that shows `shop.order`
+/// must look at who says so, or the host [says which kinds](Self::people_post_kinds) people may post.
+///
 /// Everybody may leave, the last owner too; a room without one is the host's to mend.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Members {
     people_name_rooms: bool,
+    kinds: Option<&'static [&'static str]>,
 }
 
 impl Members {
@@ -65,6 +112,13 @@ impl Members {
     #[must_use]
     pub fn people_name_rooms(mut self) -> Self {
         self.people_name_rooms = true;
+        self
+    }
+
+    /// Lets people post only these kinds of the application's own. Bots and the host post all of them.
+    #[must_use]
+    pub fn people_post_kinds(mut self, kinds: &'static [&'static str]) -> Self {
+        self.kinds = Some(kinds);
         self
     }
 }
@@ -81,6 +135,7 @@ impl Policy for Members {
         let access = access.ok_or(Code::NotFound)?;
         let Some(member) = &access.member else { return outsider(who, action, access) };
         match action {
+            Action::Post { body: Body::Custom { kind, .. }, .. } if !self.may_post_kind(who, kind) => Err(Code::Denied),
             Action::Post { body, target, subject } => may_post(who, member.role, body, *target, *subject, access),
             _ => Ok(()),
         }
@@ -91,6 +146,10 @@ impl Members {
     fn may_create(self, who: &Identity, spec: &RoomSpec) -> Result<(), Code> {
         let is_named = spec.name.is_some() && who.kind == Kind::Human && !self.people_name_rooms;
         if is_named || spec.id.is_some() || spec.visibility == Visibility::Inbox { Err(Code::Denied) } else { Ok(()) }
+    }
+
+    fn may_post_kind(self, who: &Identity, kind: &str) -> bool {
+        who.kind != Kind::Human || self.kinds.is_none_or(|kinds| kinds.contains(&kind))
     }
 }
 

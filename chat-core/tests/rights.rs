@@ -21,6 +21,7 @@ use chat_core::{
     store::{Access, Append},
 };
 use common::{Stream, engine, human, join, leave, limits, user};
+use serde_json::json;
 
 async fn post_to(hub: &LocalHub, room: RoomId, draft: Draft) -> Result<Posted, HubError> {
     hub.post_to(Target::Room(room), draft).await.map(|(_, posted)| posted)
@@ -79,6 +80,25 @@ async fn people_name_rooms_only_where_the_host_lets_them() {
     let policy = Arc::new(Members::default().people_name_rooms());
     let engine = Engine::builder().limits(limits()).policy(policy).build().await.unwrap();
     assert_eq!(engine.hub(human("ann")).create(order()).await.unwrap().id(), room.id());
+}
+
+#[tokio::test]
+async fn people_post_the_kinds_that_the_host_lets_them_and_bots_post_all() {
+    let wish = |kind: &str| Draft::new(Body::Custom { kind: kind.into(), text: "a wish".into(), data: json!(null) });
+    let policy = Arc::new(Members::default().people_post_kinds(&["shop.wish"]));
+    let engine = Engine::builder().limits(limits()).policy(policy).build().await.unwrap();
+    let bot = Identity::bot(user("till"), "Till");
+    let [ann, till, host] = [human("ann"), bot, Identity::system()].map(|who| engine.hub(who));
+    let room = ann.create(RoomSpec::public("general").members([user("till")])).await.unwrap().id();
+    for (hub, kind, allowed) in [
+        (&ann, "shop.wish", true),
+        (&ann, "shop.order", false),
+        (&till, "shop.order", true),
+        (&host, "shop.order", true),
+    ] {
+        let posted = post_to(hub, room, wish(kind)).await.map_err(|error| error.code);
+        assert!(if allowed { posted.is_ok() } else { posted == Err(Code::Denied) }, "{kind}: {posted:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Why a chat could not be opened: for the person who starts it.
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use chat_core::{BuildError, StoreError};
 
@@ -9,7 +9,9 @@ use crate::open::Part;
 use crate::url::Url;
 
 /// Says why a chat could not be opened. Neither its text nor its `Debug` shows a password.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` is its text with all causes, since that is what a `main` prints that returns it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// A URL does not begin with a scheme.
@@ -95,26 +97,53 @@ impl OpenError {
     }
 }
 
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(self))
+    }
+}
+
+/// Returns an error's text with its causes, of which some are in the text already.
+fn chain(error: &dyn Error) -> String {
+    let text = error.to_string();
+    match error.source().map(chain) {
+        Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
+        _ => text,
+    }
+}
+
 fn known(part: Part) -> String {
-    let shown = part.schemes().iter().map(|(scheme, feature)| match feature {
-        Some(feature) => format!("`{scheme}:` (feature `{feature}`)"),
-        None => format!("`{scheme}:`"),
-    });
-    shown.collect::<Vec<_>>().join(", ")
+    part.opened().map(|scheme| format!("`{scheme}:`")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use chat_core::StoreErrorKind;
+
     use super::*;
 
     #[test]
-    fn an_unknown_scheme_names_the_known_ones() {
-        let error = OpenError::unknown(Part::Store, "carrier-pigeon");
-        assert_eq!(
-            error.to_string(),
-            "no store is opened by `carrier-pigeon:`; this version opens `memory:`, `sqlite:` (feature `sqlite`), \
-             `postgres:` (feature `postgres`), `mysql:` (feature `mysql`), `mariadb:` (feature `mysql`), `mongodb:` (feature `mongodb`)"
-        );
+    fn an_unknown_scheme_names_what_is_compiled_in() {
+        let text = OpenError::unknown(Part::Store, "carrier-pigeon").to_string();
+        assert!(text.starts_with("no store is opened by `carrier-pigeon:`; this version opens `memory:`"), "{text}");
+        for (scheme, is_on) in [
+            ("sqlite", cfg!(feature = "sqlite")),
+            ("postgres", cfg!(feature = "postgres")),
+            ("mariadb", cfg!(feature = "mysql")),
+            ("mongodb", cfg!(feature = "mongodb")),
+        ] {
+            assert_eq!(text.contains(&format!(", `{scheme}:`")), is_on, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_main_prints_is_the_text_and_its_causes() {
+        let source = StoreError::new(StoreErrorKind::Unavailable, "open the file").with_source("no such folder");
+        let error = OpenError::Store { url: "sqlite:chat.db".to_owned(), source };
+        let printed = format!("{error:?}");
+        assert!(printed.starts_with("sqlite:chat.db cannot be opened: open the file: "), "{printed}");
+        assert_eq!(printed.matches("no such folder").count(), 1, "{printed}");
+        assert_eq!(format!("{:?}", OpenError::BrokerMissing), OpenError::BrokerMissing.to_string());
     }
 
     #[test]

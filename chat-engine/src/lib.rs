@@ -83,9 +83,11 @@ pub use chat_core::{
     EntryId, Event, Hub, HubError, Identity, Invocation, Key, Kind, Limits, LocalHub, Member, Members, Outgoing, Page,
     Policy, Posted, RemoteCommand, Reply, Retention, Role, Room, RoomId, RoomSpec, RoomSummary, Seq, Signal, Start,
     Text, Timestamp, UserId, Visibility,
+    model::{Edit, MemberChange, Membership, React, RoomChange},
+    store::Access,
 };
 #[cfg(feature = "axum")]
-pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, WsConfig, WsServer};
+pub use chat_transport_ws::{ClientAddress, Front, FrontConfig, Origins, PerAddress, Proxies, WsConfig, WsServer};
 pub use error::OpenError;
 pub use hybrid::open_hybrid;
 #[cfg(feature = "jwt")]

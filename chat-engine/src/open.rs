@@ -32,6 +32,20 @@ pub enum Part {
 }
 
 impl Part {
+    /// Returns the schemes that are compiled in.
+    pub(crate) fn opened(self) -> impl Iterator<Item = &'static str> {
+        let is_on = |feature: &str| match feature {
+            "sqlite" => cfg!(feature = "sqlite"),
+            "postgres" => cfg!(feature = "postgres"),
+            "mysql" => cfg!(feature = "mysql"),
+            "mongodb" => cfg!(feature = "mongodb"),
+            "amqp" => cfg!(feature = "amqp"),
+            "redis" => cfg!(feature = "redis"),
+            _ => false,
+        };
+        self.schemes().iter().filter(move |(_, feature)| feature.is_none_or(is_on)).map(|(scheme, _)| *scheme)
+    }
+
     /// Returns the schemes that this part can be opened by, each with the cargo feature that adds it, if it needs one.
     pub(crate) const fn schemes(self) -> &'static [(&'static str, Option<&'static str>)] {
         match self {

@@ -93,12 +93,16 @@ pub(crate) struct Logs<'a> {
     pub(crate) hashes: Vec<BodyHash>,
 }
 
-/// Is what rooms and users are known by inside the database, as far as it has been read.
+/// Is what rooms and users are known by inside the database, as far as it has been read. Only MariaDB and MySQL need to
+/// know: the other dialects find both by their ids.
 #[derive(Clone, Default)]
 pub(crate) struct Numbers {
+    #[cfg(feature = "mysql")]
     pub(crate) rooms: HashMap<RoomId, i64>,
+    #[cfg(feature = "mysql")]
     pub(crate) users: HashMap<UserId, i64>,
     /// Whether it is known that nobody follows all rooms.
+    #[cfg(feature = "mysql")]
     pub(crate) no_feeds: bool,
 }
 

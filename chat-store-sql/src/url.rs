@@ -14,9 +14,33 @@ pub(crate) fn without(url: &str, name: &str) -> (String, Option<String>) {
     (left, value)
 }
 
+/// Returns the first parameter of a URL that is none of these. The driver would pass over it: a name that is misspelt
+/// would be one that is not set.
+#[cfg(feature = "postgres")]
+pub(crate) fn unknown<'a>(url: &'a str, known: &[&str]) -> Option<&'a str> {
+    let (_, query) = url.split_once('?')?;
+    let query = query.split('#').next().unwrap_or_default();
+    let names = query.split('&').filter(|pair| !pair.is_empty());
+    names.map(|pair| pair.split(['=', '[']).next().unwrap_or_default()).find(|name| !known.contains(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_misspelt_parameter_is_found() {
+        let known = ["sslmode", "options"];
+        for (url, found) in [
+            ("postgres://h/d", None),
+            ("postgres://h/d?sslmode=require&options[work_mem]=1MB", None),
+            ("postgres://h/d?sslmode=require&shema=foo", Some("shema")),
+            ("postgres://h/d?ssl", Some("ssl")),
+        ] {
+            assert_eq!(unknown(url, &known), found);
+        }
+    }
 
     #[test]
     fn a_parameter_of_ours_is_taken_out() {

@@ -39,16 +39,26 @@ type Answer = Result<Response, Failure>;
 impl Chat {
     /// Returns the routes of the chat, to be nested under any path of the host's router.
     ///
-    /// `identify` turns what the host's own extractor finds into the identity the chat goes by:
+    /// `identify` turns what the host's own extractor finds into the identity the chat goes by. It cannot refuse, so a
+    /// text of which no [`UserId`] can be made is the extractor's to refuse; a number always is one (`UserId::from(7)`).
     ///
     /// ```
+    /// use axum::{extract::FromRequestParts, http::{StatusCode, request::Parts}};
     /// use chat_engine::{Chat, Identity, UserId};
-    /// # use axum::{extract::FromRequestParts, http::{StatusCode, request::Parts}};
-    /// # struct Login { id: UserId, name: String }
-    /// # impl<S: Sync> FromRequestParts<S> for Login {
-    /// #     type Rejection = StatusCode;
-    /// #     async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, StatusCode> { Err(StatusCode::UNAUTHORIZED) }
-    /// # }
+    ///
+    /// struct Login { id: UserId, name: String }
+    ///
+    /// impl<S: Sync> FromRequestParts<S> for Login {
+    ///     type Rejection = StatusCode;
+    ///
+    ///     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+    ///         let name = signed_in(parts).ok_or(StatusCode::UNAUTHORIZED)?;
+    ///         let id = UserId::new(name.as_str()).map_err(|_| StatusCode::FORBIDDEN)?; // longer than 128 bytes, or not NFC
+    ///         Ok(Self { id, name })
+    ///     }
+    /// }
+    /// # fn signed_in(_: &Parts) -> Option<String> { None }
+    ///
     /// fn routes(chat: &Chat) -> axum::Router {
     ///     axum::Router::new().nest("/chat", chat.router(|login: Login| Identity::human(login.id, login.name)))
     /// }

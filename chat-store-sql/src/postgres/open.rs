@@ -10,8 +10,30 @@ use crate::{
     error::during,
     migrate::{recorded, to_run},
     prefix::{Prefix, is_plain},
-    url::without,
+    url::{unknown, without},
 };
+
+/// What the driver reads from a URL.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
 
 /// Reads the URL. `schema` is a parameter of ours: where the tables are, instead of the role's default.
 pub(super) fn options(config: &SqlConfig) -> Result<(PgConnectOptions, Option<String>), StoreError> {
@@ -21,6 +43,13 @@ pub(super) fn options(config: &SqlConfig) -> Result<(PgConnectOptions, Option<St
         return Err(StoreError::new(StoreErrorKind::Other, rule));
     }
     let options: PgConnectOptions = url.parse().map_err(during("read the URL of the database"))?;
+    if let Some(name) = unknown(&url, &PARAMETERS) {
+        // A password that was not escaped may stand where a name should.
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let name = if plain { name } else { "…" };
+        let what = format!("the URL's parameter `{name}` is none of schema, {}", PARAMETERS.join(", "));
+        return Err(StoreError::new(StoreErrorKind::Other, what));
+    }
     Ok((options.disable_statement_logging(), schema))
 }
 
@@ -102,4 +131,23 @@ async fn bring_up_to_date(
         connection.command(to_run(migration, prefix)).await.map_err(during(what))?;
     }
     connection.command("COMMIT".to_owned()).await.map_err(during(what))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_nothing_reads_is_refused() {
+        for (url, said) in [
+            ("postgres://h/d?shema=chat", "parameter `shema` is none of schema, sslmode"),
+            ("postgres://h:1?s3cret@h/d", "parameter `…` is none of"),
+        ] {
+            let error = options(&SqlConfig::new(url)).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
+        }
+        assert!(options(&SqlConfig::new("postgres://h/d?sslmode=require&schema=chat")).is_ok());
+    }
 }

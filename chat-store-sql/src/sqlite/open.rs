@@ -33,6 +33,9 @@ static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn options(config: &SqlConfig) -> Result<SqliteConnectOptions, StoreError> {
     let options = match config.url.as_str() {
+        "sqlite:" | "sqlite://" => {
+            return Err(StoreError::new(StoreErrorKind::Other, "the URL names no file, as sqlite:chat.db does"));
+        }
         // SQLite's own file system in memory: several connections see one database, as with a file. `:memory:` would
         // be another database for each of them.
         "sqlite::memory:" | "sqlite://:memory:" => SqliteConnectOptions::new()
@@ -55,7 +58,13 @@ pub(super) fn options(config: &SqlConfig) -> Result<SqliteConnectOptions, StoreE
 /// Connects. Several processes that start at once are in each other's way while the first turns the write-ahead log
 /// on, for which SQLite does not wait by itself.
 pub(super) async fn connect(options: &SqliteConnectOptions, within: Duration) -> Result<SqliteConnection, StoreError> {
-    let what = format!("open {}", options.get_filename().display());
+    let file = options.get_filename();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let what = match folder {
+        // SQLite would only say that it is unable to open the file.
+        Some(folder) if !folder.exists() => format!("open {}, whose folder does not exist", file.display()),
+        _ => format!("open {}", file.display()),
+    };
     let deadline = Instant::now() + within;
     loop {
         match SqliteConnection::connect_with(options).await {

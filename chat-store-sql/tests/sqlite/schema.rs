@@ -105,7 +105,13 @@ async fn what_cannot_be_opened_says_what_and_why() {
 
     let (kind, text) = refused(SqlConfig::new("sqlite:/no/such/folder/chat.db")).await;
     assert_eq!(kind, StoreErrorKind::Unavailable);
-    assert!(text.contains("/no/such/folder/chat.db"), "{text}");
+    assert!(text.contains("open /no/such/folder/chat.db, whose folder does not exist"), "{text}");
+
+    for url in ["sqlite:", "sqlite://"] {
+        let (kind, text) = refused(SqlConfig::new(url)).await;
+        assert_eq!(kind, StoreErrorKind::Other);
+        assert!(text.contains("names no file"), "{text}");
+    }
 
     for url in ["oracle://scott:tiger@db", "chat.db", ""] {
         let (kind, text) = refused(SqlConfig::new(url)).await;

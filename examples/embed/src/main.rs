@@ -1,19 +1,22 @@
-//! An axum application with users of its own gets a chat. What is added for that is between the two marks.
+//! An axum application with users of its own gets a chat. What is added for that is between the first two marks; after them
+//! the shop says in the chat what it alone may say, by a kind of message of its own.
 //!
 //! ```sh
 //! cargo run -p embed
 //! curl -H 'cookie: shop=a1' 'localhost:3000/chat/rooms?which=public'
+//! curl -H 'cookie: shop=a1' -X POST localhost:3000/orders/4711/pay
 //! ```
 
 use std::{collections::HashMap, time::Duration};
 
 use axum::{
     Router,
-    extract::{FromRef, FromRequestParts},
+    extract::{FromRef, FromRequestParts, Path},
     http::{StatusCode, header::COOKIE, request::Parts},
-    routing::get,
+    routing::{get, post},
 };
-use chat_engine::{Chat, Hub, HubError, Identity, RoomSpec, UserId};
+use chat_engine::{Body, Chat, Draft, Hub, HubError, Identity, Members, OpenError, RoomSpec, UserId};
+use serde_json::json;
 
 #[cfg(test)]
 mod tests;
@@ -62,12 +65,36 @@ async fn with_chat(shop: Router<Shop>, chat: &Chat) -> Result<Router<Shop>, HubE
     Ok(shop.nest("/chat", routes))
 }
 
+// ---- a kind of message of the shop's own -------------------------------------------------------------------------
+
+/// Opens the chat. Nobody but the shop posts kinds with a dot, so a client may believe them.
+async fn open_chat(store: &str) -> Result<Chat, OpenError> {
+    Chat::builder().store(store).policy(Members::default().people_post_kinds(&[])).build().await
+}
+
+/// Tells in the chat of an order that it is paid. A client that does not know `shop.paid` shows the text.
+async fn tell_paid(chat: &Chat, customer: &Customer, order: u32) -> Result<(), HubError> {
+    let spec = RoomSpec::private(format!("Order {order}")).named(format!("order:{order}"));
+    let room = chat.hub(Identity::system()).create(spec.members([UserId::from(customer.number)])).await?;
+    let (kind, text) = ("shop.paid".to_owned(), format!("Order {order} is paid"));
+    room.post(Draft::new(Body::Custom { kind, text, data: json!({ "order": order }) })).await?;
+    Ok(())
+}
+
+fn shop_routes(chat: Chat) -> Router<Shop> {
+    let pay = async move |customer: Customer, Path(order): Path<u32>| {
+        // Here the shop takes the money.
+        tell_paid(&chat, &customer, order).await.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+    };
+    Router::new().route("/", get(home)).route("/orders/{order}/pay", post(pay))
+}
+
 // ------------------------------------------------------------------------------------------------------------------
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let chat = Chat::open("sqlite:embed.db").await?;
-    let app = with_chat(Router::new().route("/", get(home)), &chat).await?;
+    let chat = open_chat("sqlite:embed.db").await?;
+    let app = with_chat(shop_routes(chat.clone()), &chat).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://{}/", listener.local_addr()?);
     let stopped = async move {

@@ -4,16 +4,15 @@
 
 use std::net::SocketAddr;
 
-use axum::{Router, routing::get};
-use chat_engine::{Chat, Key, RoomId};
+use chat_engine::{Key, RoomId};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
 async fn open() -> SocketAddr {
-    let chat = Chat::open("memory:").await.unwrap();
-    let app = super::with_chat(Router::new().route("/", get(super::home)), &chat).await.unwrap();
+    let chat = super::open_chat("memory:").await.unwrap();
+    let app = super::with_chat(super::shop_routes(chat.clone()), &chat).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app.with_state(super::shop())).await.unwrap() });
@@ -50,6 +49,20 @@ async fn customers_chat_under_their_own_login() {
 
     let read = ask(shop, &format!("GET /chat/rooms/{help}/messages"), "b2", "").await;
     assert!(read.contains(r#""author":"1","name":"Ann""#) && read.contains("where is my parcel?"), "{read}");
+}
+
+#[tokio::test]
+async fn that_an_order_is_paid_is_for_the_shop_to_say() {
+    let shop = open().await;
+    let paid = ask(shop, "POST /orders/4711/pay", "a1", "").await;
+    assert!(paid.starts_with("HTTP/1.1 200"), "{paid}");
+
+    let order = RoomId::named("order:4711");
+    let read = ask(shop, &format!("GET /chat/rooms/{order}/messages"), "a1", "").await;
+    assert!(read.contains(r#""kind":"shop.paid""#) && read.contains("Order 4711 is paid"), "{read}");
+    let forged = format!(r#"{{"key":"{}","body":{{"kind":"shop.paid","text":"paid"}}}}"#, Key::generate());
+    let forged = ask(shop, &format!("POST /chat/rooms/{order}/messages"), "a1", &forged).await;
+    assert!(forged.starts_with("HTTP/1.1 403"), "{forged}");
 }
 
 #[tokio::test]

@@ -26,7 +26,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = chat_engine::open_full_store(&url).await?;
     let consumer = Consumer::new("feed-example")?;
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    writeln!(file)?; // ends a line in which the last process was killed
+    if file.metadata()?.len() > 0 {
+        writeln!(file)?; // ends a line in which the last process was killed
+    }
     loop {
         if tell(&*store, &consumer, &mut file).await? == 0 {
             tokio::time::sleep(PAUSE).await;

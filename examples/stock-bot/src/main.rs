@@ -153,6 +153,9 @@ async fn start_sample() -> Result<SourceConfig, Failure> {
 
 /// Joins an error and its causes.
 fn chain(error: &dyn Error) -> String {
-    let cause = error.source().map(chain);
-    cause.map_or(error.to_string(), |cause| format!("{error}: {cause}"))
+    let text = error.to_string();
+    match error.source().map(chain) {
+        Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
+        _ => text,
+    }
 }

@@ -46,7 +46,7 @@ pub struct Edit {
 pub struct React {
     /// The message.
     pub target: Seq,
-    /// The reaction, at most 32 bytes.
+    /// The reaction, at most 32 bytes and 8 characters.
     pub emoji: String,
     /// Set (`true`) or taken back.
     pub on: bool,

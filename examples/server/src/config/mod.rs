@@ -115,6 +115,10 @@ pub(crate) enum ConfigError {
     DrainGrace,
     #[error("the secret in CHAT_SECRET or --secret-file must have at least 16 bytes")]
     ShortSecret,
+    #[error("{0} must begin with amqp:, amqps:, redis:, rediss:, redis+cluster: or rediss+cluster:")]
+    BrokerUrl(&'static str),
+    #[error("--broker joins servers that share what they keep, and {0} memory: is this process's own: give a database")]
+    NothingShared(&'static str),
     #[error("{0} needs CHAT_SECRET or --secret-file, the same for all that share it")]
     NoSecret(&'static str),
     #[error("--bridge is where the servers move to: give --broker, where they come from, too")]
@@ -177,6 +181,16 @@ impl Config {
         }
         if self.drain_grace > DRAIN_GRACE_MAX {
             return Err(ConfigError::DrainGrace);
+        }
+        for (url, name) in [(&self.broker, "--broker"), (&self.bridge, "--bridge"), (&self.queue, "--queue")] {
+            if url.as_ref().is_some_and(|url| !url.joins_processes()) {
+                return Err(ConfigError::BrokerUrl(name));
+            }
+        }
+        for (kept, name) in [(Some(&self.store), "--store"), (self.messages.as_ref(), "--messages")] {
+            if self.broker.is_some() && kept.is_some_and(|url| !url.is_networked()) {
+                return Err(ConfigError::NothingShared(name));
+            }
         }
         for (networked, name) in [(&self.broker, "--broker"), (&self.queue, "--queue")] {
             if networked.is_some() && self.secret.is_none() {

@@ -51,6 +51,22 @@ fn what_is_shared_over_the_network_needs_a_secret() {
 }
 
 #[test]
+fn what_is_no_broker_is_refused_before_a_secret_is_asked_for() {
+    for option in ["--broker", "--bridge", "--queue"] {
+        assert!(matches!(resolve(&[option, "http://mq"]), Err(ConfigError::BrokerUrl(name)) if name == option));
+    }
+}
+
+#[test]
+fn servers_that_share_nothing_are_not_joined() {
+    let broker = ["--broker", "amqp://chat:pw@mq/chat"];
+    let with = |more: &[&str]| resolve(&[&broker[..], more].concat());
+    assert!(matches!(with(&["--store", "memory:"]), Err(ConfigError::NothingShared("--store"))));
+    assert!(matches!(with(&["--messages", "memory"]), Err(ConfigError::NothingShared("--messages"))));
+    assert!(matches!(with(&["--store", "postgres://h/d"]), Err(ConfigError::NoSecret("--broker"))));
+}
+
+#[test]
 fn a_bridge_has_two_ends() {
     let secret = || Some(Secret::new("sixteen bytes ok"));
     let resolve = |text: &str| Config::resolve(parse(text).unwrap(), secret(), None);

@@ -92,6 +92,13 @@ impl Url {
         !matches!(&*self.0, "memory" | "memory:")
     }
 
+    /// Tells whether hints or jobs can be handed over there.
+    pub(crate) fn joins_processes(&self) -> bool {
+        ["amqp:", "amqps:", "redis:", "rediss:", "redis+cluster:", "rediss+cluster:"]
+            .iter()
+            .any(|scheme| self.0.starts_with(scheme))
+    }
+
     /// Tells whether accounts can be kept there.
     pub(crate) fn keeps_accounts(&self) -> bool {
         ["sqlite:", "postgres:", "mysql:", "mariadb:", "mongodb:"].iter().any(|scheme| self.0.starts_with(scheme))
