@@ -136,6 +136,8 @@ struct Pass<'h> {
     /// Where each client stands, by client and room.
     places: HashMap<&'h Name, HashMap<&'h Name, u64>>,
     hung_up: HashMap<&'h Name, u64>,
+    /// The latest connection of each client.
+    links: HashMap<&'h Name, u64>,
     /// Connections opened: when, and how many.
     opened: Vec<(u64, u64)>,
     resuming: HashMap<&'h Name, Resuming<'h>>,
@@ -174,10 +176,14 @@ impl<'h> Pass<'h> {
                 self.stands(&it.c, &it.room, it.seq, *t, figures);
             }
             Event::Open(it) => {
+                self.links.insert(&it.c, it.link);
                 self.opened.push((*t, 1));
                 self.comes_back(&it.c, *t);
             }
-            Event::Hangup(it) => drop(self.hung_up.insert(&it.c, *t)),
+            // One that was given up may end after the next one has begun.
+            Event::Hangup(it) if self.links.get(&it.c).is_none_or(|latest| *latest <= it.link) => {
+                self.hung_up.insert(&it.c, *t);
+            }
             Event::Fault(it) if &*it.kind == "restore" => self.heads.clear(), // each log ends earlier now
             Event::Fault(it) if &*it.kind == "kill" => figures.restart.0.push(it.stop - it.start),
             Event::Sample(it) if &*it.what == "opened" => self.opened.push((*t, it.value)),
@@ -367,6 +373,21 @@ mod tests {
             figures.delivery.0.is_empty(),
             "a replay is no delivery, and of the other nobody knows when it was sent"
         );
+    }
+
+    #[test]
+    fn a_connection_that_ends_after_the_next_one_has_begun_cut_nobody_off() {
+        let history = history(&[
+            r#"{"t":0,"event":"open","c":"a","link":1}"#,
+            r#"{"t":0,"event":"sub","c":"a","user":"ann","room":"tea","from":1}"#,
+            r#"{"t":10,"event":"open","c":"a","link":2}"#,
+            r#"{"t":20,"event":"hangup","c":"a","link":1}"#,
+            r#"{"t":30,"event":"ack","c":"b","room":"tea","key":"k2","seq":2,"id":"e2"}"#,
+            r#"{"t":90,"event":"open","c":"a","link":3}"#,
+            r#"{"t":95,"event":"recv","c":"a","user":"ann","room":"tea","seq":2,"id":"e2","key":"k2","hash":"h2","how":"replay"}"#,
+        ]);
+        let figures = Figures::of(&history);
+        assert_eq!((figures.resume.0, figures.away.0), (vec![5], vec![]));
     }
 
     #[test]
