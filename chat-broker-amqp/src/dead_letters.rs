@@ -20,7 +20,8 @@ use crate::{
     names::{DEAD_MAX, Names},
 };
 
-/// Holds all dead letters of a queue, which others do not see meanwhile.
+/// Holds the dead letters of a queue in hand, oldest first. Others do not see them until it is closed, or until its
+/// connection ends, which puts them back, too.
 struct Drawer {
     letters: Vec<(DeadLetter, Delivery)>,
     channel: Channel,
@@ -28,7 +29,9 @@ struct Drawer {
 }
 
 impl Drawer {
-    /// Takes all letters out, oldest first. A queue cannot be looked into without taking out what is in it.
+    /// Takes out the letters that are ready now: a queue shows what is in it only to whoever takes it out. Those that
+    /// another process holds at this moment are not among them. The broker hands them out in the order in which they came
+    /// or were put back, so they are sorted here.
     async fn open(dialer: &Dialer, names: &Names, queue: &QueueName) -> Result<Self, Failure> {
         let connection = dialer.dial().await?;
         let channel = ask(connection.create_channel()).await?;

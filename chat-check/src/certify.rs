@@ -1,7 +1,7 @@
 //! Certificates: one programme of faults on every pair of a store and a broker, and what came of it, in a file each.
 //!
-//! A pair whose certificate is of this commit is not run again, so that a run that was cut off goes on where it was. Only
-//! a pair that kept all promises gets one.
+//! A pair that has a certificate is not run again, so that a run that was cut off goes on where it was. Only a pair that
+//! kept all promises gets one.
 
 mod page;
 
@@ -29,13 +29,17 @@ pub struct Pairs {
     /// Only pairs whose name begins so, such as `postgres` or `postgres-redis`
     #[arg(long, default_value = "")]
     pub only: String,
+    /// Runs pairs that have their certificate again
+    #[arg(long)]
+    pub again: bool,
     /// Drafts a second, all publishers together
     #[arg(long, default_value_t = 50)]
     pub rate: u32,
 }
 
-/// Databases that several nodes share.
-const STORES: [&str; 3] = ["postgres", "mariadb", "mongodb"];
+/// Databases that several nodes share. A hybrid is two: one for the messages, one for everything else.
+const STORES: [&str; 4] = ["postgres", "mariadb", "mongodb", HYBRID];
+const HYBRID: &str = "hybrid";
 /// What nodes hear each other over, and which of the run's own servers that is.
 const BROKERS: [(&str, Option<&str>); 4] = [
     ("none", None),
@@ -56,8 +60,9 @@ impl Pair {
     /// Returns all pairs. A file is one node's alone, which needs no broker.
     pub fn all() -> Vec<Self> {
         let alone = Self { store: "sqlite", broker: "none", service: None };
+        let cluster = Self { store: "postgres", broker: "redis_cluster", service: Some("redis_cluster") };
         let pair = |store| BROKERS.map(|(broker, service)| Self { store, broker, service });
-        [alone].into_iter().chain(STORES.into_iter().flat_map(pair)).collect()
+        [alone].into_iter().chain(STORES.into_iter().flat_map(pair)).chain([cluster]).collect()
     }
 
     /// Returns its name, which is also that of its file.
@@ -69,11 +74,11 @@ impl Pair {
     pub fn command(self, rate: u32, seed: u64) -> Vec<String> {
         let nodes = if self.store == "sqlite" { 1 } else { 3 };
         let broker = self.service.map(|service| format!("--broker {service} --service {service} ")).unwrap_or_default();
+        let store = if self.store == HYBRID { "postgres --messages mongodb" } else { self.store };
         let partitioned = if self.broker.ends_with("_partitioned") { "--partitioned " } else { "" };
         let words = format!(
-            "run programme --rounds 1 --every 1500 --nodes {nodes} --store {} {broker}{partitioned}--rate {rate} --seed \
-             {seed} --at-most 900",
-            self.store
+            "run programme --rounds 1 --every 1500 --nodes {nodes} --store {store} {broker}{partitioned}--rate {rate} --seed \
+             {seed} --at-most 900"
         );
         words.split(' ').map(str::to_owned).collect()
     }
@@ -81,7 +86,8 @@ impl Pair {
     /// Returns what is installed of it, as it calls itself.
     fn versions(self) -> BTreeMap<String, String> {
         let version = |name: &str| Some((name.to_owned(), version_of(name)?));
-        [Some(self.store), self.service].into_iter().flatten().filter_map(version).collect()
+        let stores = if self.store == HYBRID { vec!["postgres", "mongodb"] } else { vec![self.store] };
+        stores.into_iter().chain(self.service).filter_map(version).collect()
     }
 }
 
@@ -91,7 +97,7 @@ fn version_of(name: &str) -> Option<String> {
         "mariadb" => "mariadbd --version",
         "mongodb" => "ls \"${CARGO_TARGET_DIR:-target}/test-tools/secantusdb\" | grep ==",
         "rabbitmq" => "dpkg-query -W -f 'RabbitMQ ${Version}' rabbitmq-server",
-        "redis" => "redis-server --version",
+        "redis" | "redis_cluster" => "redis-server --version",
         _ => return None,
     };
     said(Command::new("sh").args(["-c", command]))

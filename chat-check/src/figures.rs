@@ -4,6 +4,7 @@ mod isolation;
 mod partition;
 mod presence;
 mod revoked;
+mod storm;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -11,11 +12,11 @@ use std::{
     time::Duration,
 };
 
-pub use self::isolation::Isolation;
+pub use self::{isolation::Isolation, storm::Storm};
 use crate::history::{Event, Fault, How, Name, Record};
 
 /// Is a list of times, in microseconds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Times(Vec<u64>);
 
 impl Times {
@@ -63,6 +64,10 @@ pub struct Figures {
     pub here: Times,
     /// From the end of a login to the end of each of its connections, with a broker and without one.
     pub revoked: [Times; 2],
+    /// From the death of a node to when each of those who sat there has heard what was said since.
+    pub back: Times,
+    /// What else was measured of those who only sit there.
+    pub storm: Option<Storm>,
     /// Drafts acknowledged in a second, over all.
     pub rate: u64,
     /// The most connections that were opened in one second.
@@ -81,16 +86,31 @@ impl Figures {
         }
         (figures.storeless, figures.half_open) = (partition::storeless(history), partition::half_open(history));
         [figures.gone, figures.here] = presence::seen(history);
+        (figures.storm, figures.back) = storm::storm(history);
         figures.revoked = revoked::cut_off(history);
         for times in figures.lists() {
             times.0.sort_unstable();
         }
         let begin = history.iter().find(|record| matches!(record.event, Event::Open(_))).map_or(0, |record| record.t);
         let seconds = history.last().map_or(0, |record| record.t - begin) / 1_000_000;
-        figures.rush = pass.opened.into_values().max().unwrap_or_default();
+        figures.rush = rush(&pass.opened);
         figures.rate = figures.ack.count() as u64 / seconds.max(1);
         figures
     }
+}
+
+/// Returns the most that were opened within a second.
+fn rush(opened: &[(u64, u64)]) -> u64 {
+    let (mut first, mut within, mut most) = (0, 0, 0);
+    for (t, count) in opened {
+        within += count;
+        while opened[first].0 + 1_000_000 <= *t {
+            within -= opened[first].1;
+            first += 1;
+        }
+        most = within.max(most);
+    }
+    most
 }
 
 /// Returns what was broken, and when.
@@ -116,8 +136,8 @@ struct Pass<'h> {
     /// Where each client stands, by client and room.
     places: HashMap<&'h Name, HashMap<&'h Name, u64>>,
     hung_up: HashMap<&'h Name, u64>,
-    /// Connections opened, by second.
-    opened: HashMap<u64, u64>,
+    /// Connections opened: when, and how many.
+    opened: Vec<(u64, u64)>,
     resuming: HashMap<&'h Name, Resuming<'h>>,
 }
 
@@ -154,12 +174,13 @@ impl<'h> Pass<'h> {
                 self.stands(&it.c, &it.room, it.seq, *t, figures);
             }
             Event::Open(it) => {
-                *self.opened.entry(t / 1_000_000).or_default() += 1;
+                self.opened.push((*t, 1));
                 self.comes_back(&it.c, *t);
             }
             Event::Hangup(it) => drop(self.hung_up.insert(&it.c, *t)),
             Event::Fault(it) if &*it.kind == "restore" => self.heads.clear(), // each log ends earlier now
             Event::Fault(it) if &*it.kind == "kill" => figures.restart.0.push(it.stop - it.start),
+            Event::Sample(it) if &*it.what == "opened" => self.opened.push((*t, it.value)),
             Event::Sample(it) if &*it.what == "growth_kib" => {
                 figures.growth_kib = figures.growth_kib.max(Some(it.value));
             }
@@ -221,7 +242,7 @@ impl Figures {
     fn lists(&mut self) -> impl Iterator<Item = &mut Times> {
         let Self { ack, ack_in, ack_between, answer, delivery, resume, away, restart, drain, .. } = self;
         let common = [ack, ack_between, answer, delivery, resume, away, restart, drain];
-        let rare = [&mut self.storeless, &mut self.half_open, &mut self.gone, &mut self.here];
+        let rare = [&mut self.storeless, &mut self.half_open, &mut self.gone, &mut self.here, &mut self.back];
         common.into_iter().chain(ack_in.values_mut()).chain(rare).chain(&mut self.revoked)
     }
 }
@@ -237,6 +258,7 @@ impl fmt::Display for Figures {
             ("back to caught up", &self.resume),
             ("cut off to caught up", &self.away),
             ("kill to listening", &self.restart),
+            ("node dead to back", &self.back),
             ("SIGTERM to exit", &self.drain),
             ("no store to answer", &self.storeless),
             ("no clients to found", &self.half_open),
@@ -252,6 +274,9 @@ impl fmt::Display for Figures {
             write!(f, "\n{what:<21}{:>8} times", times.count())?;
             write!(f, "  p50 {:>9}  p90 {:>9}  p99 {:>9}", Ms(at(50)), Ms(at(90)), Ms(at(99)))?;
             write!(f, "  most {:>9}", Ms(at(100)))?;
+        }
+        if let Some(storm) = &self.storm {
+            write!(f, "\n{storm}")?;
         }
         if let Some(growth) = self.growth_kib {
             write!(f, "\nmemory of a node grew by {growth} KiB at most while the broker was blocked")?;
@@ -311,6 +336,13 @@ mod tests {
         let at = |percent| times.percentile(percent).unwrap().as_micros();
         assert_eq!((at(0), at(50), at(99), at(100)), (1, 100, 198, 200));
         assert_eq!(Times::default().percentile(50), None);
+    }
+
+    #[test]
+    fn a_rush_is_looked_for_in_any_second() {
+        let opened = [(0, 5), (900_000, 1), (1_000_000, 3), (1_800_000, 2), (3_000_000, 5)];
+        assert_eq!(rush(&opened), 6);
+        assert_eq!(rush(&[]), 0);
     }
 
     fn history(lines: &[&str]) -> Vec<Record> {

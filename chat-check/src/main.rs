@@ -36,11 +36,14 @@ enum Asked {
         #[arg(long)]
         keep: Option<PathBuf>,
     },
-    /// Runs one programme of faults on every pair of a store and a broker that has no certificate of this commit
+    /// Runs one programme of faults on every pair of a store and a broker that has no certificate
     Certify {
         #[command(flatten)]
         what: Pairs,
     },
+    /// Is a process of clients that only sit there, which a run starts and tells what to do
+    #[command(hide = true)]
+    Sit,
     /// Tries a store itself, without servers
     Store {
         #[command(flatten)]
@@ -51,6 +54,7 @@ enum Asked {
 fn main() -> ExitCode {
     let done = match Asked::parse() {
         Asked::History { files } => files.iter().try_fold(true, |clean, file| Ok(judge(file)?.0 && clean)),
+        Asked::Sit => sit(),
         Asked::Store { what } => try_store(&what),
         Asked::Certify { what } => certify(&what),
         Asked::Run { plan, keep } => run::equip(&plan).and_then(|()| start(plan, keep)),
@@ -86,7 +90,8 @@ fn judge(file: &Path) -> Result<(bool, Figures), Failure> {
         println!("\n{isolation}");
     }
     let is_isolated = isolation.is_none_or(|isolation| isolation.broken().is_empty());
-    Ok((verdict.is_clean() && is_isolated, figures))
+    let is_complete = figures.storm.as_ref().is_none_or(|storm| storm.astray == 0);
+    Ok((verdict.is_clean() && is_isolated && is_complete, figures))
 }
 
 fn in_short(verdict: &Verdict) -> String {
@@ -99,7 +104,7 @@ fn in_short(verdict: &Verdict) -> String {
 async fn certify(what: &Pairs) -> Result<bool, Failure> {
     let (commit, mut good) = (certify::commit(), true);
     for pair in Pair::all().into_iter().filter(|pair| pair.name().starts_with(&what.only)) {
-        let came = if Certificate::read(&what.folder, pair).is_some_and(|has| has.commit == commit) {
+        let came = if Certificate::read(&what.folder, pair).is_some() && !what.again {
             Ok("has its certificate".to_owned())
         } else {
             certify_pair(what, pair, &commit).await
@@ -158,6 +163,11 @@ async fn start(mut plan: Box<Plan>, keep: Option<PathBuf>) -> Result<bool, Failu
 }
 
 #[tokio::main]
+async fn sit() -> Result<bool, Failure> {
+    run::sit().await.map(|()| true)
+}
+
+#[tokio::main]
 async fn try_store(what: &Try) -> Result<bool, Failure> {
     println!("{:?} × {} on {}", what.trial, what.times, what.store);
     let (folder, _temporary) = folder(None)?;
@@ -186,6 +196,7 @@ fn is_fast_enough(figures: &Figures) -> bool {
         ("kill to listening", &figures.restart, 99, 1),
         ("an answer without the store", &figures.storeless, 100, 5),
         ("finding half-open clients", &figures.half_open, 100, 35),
+        ("coming back from a dead node", &figures.back, 99, 5),
     ];
     let took = |times: &Times, percent| times.percentile(percent).unwrap_or_default();
     let is_slow = |times, percent, seconds| took(times, percent) > 5 * Duration::from_secs(seconds);

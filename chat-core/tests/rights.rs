@@ -5,13 +5,16 @@ mod common;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use chat_core::{
-    Action, Body, Code, Draft, Engine, Hub, Identity, Key, LocalHub, LogStore, Members, Policy, Posted, RoomId,
-    RoomSpec, Seq,
+    Action, Body, Code, Draft, Engine, Hub, Identity, Key, LocalHub, LogStore, Members, Page, Policy, Posted, RoomId,
+    RoomSpec, Seq, Text,
     memory::MemoryStore,
     model::{MemberChange, Membership, NewEntry, Role},
     protocol::{HubError, Target},
@@ -143,6 +146,37 @@ async fn what_is_stored_is_not_refused_by_a_later_look_at_it() {
     assert_eq!(at_once, Ok(first));
     assert_eq!(room.post(draft).await, Ok(first));
     assert_eq!(room.post(Draft::text("hi")).await.unwrap_err().code, Code::Denied, "this is another message");
+}
+
+/// A host that counts what it lets pass, and writes the number beside it.
+#[derive(Default)]
+struct Numbers(AtomicU64);
+
+#[async_trait]
+impl Policy for Numbers {
+    fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
+        Members::default().authorize(who, action, access)
+    }
+
+    async fn screen(&self, _: &Identity, _: RoomId, draft: &mut Draft) -> Result<(), Code> {
+        if let Some(text) = draft.body.text() {
+            draft.body = Body::Text(Text::new(format!("{text} [{}]", self.0.fetch_add(1, Ordering::Relaxed))));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_retry_is_known_by_what_was_sent_though_screening_makes_something_else_of_it() {
+    let engine = Engine::builder().limits(limits()).policy(Arc::new(Numbers::default())).build().await.unwrap();
+    let room = engine.hub(human("ann")).create(RoomSpec::public("general")).await.unwrap();
+    let draft = Draft::text("hi");
+    let first = room.post(draft.clone()).await.unwrap();
+    assert_eq!(room.post(draft.clone()).await, Ok(first));
+    let other = Draft { body: Body::Text(Text::new("hi [0]")), ..draft };
+    assert_eq!(room.post(other).await.unwrap_err().code, Code::Conflict, "what is shown was not what was sent");
+    let shown = room.history(Page::default()).await.unwrap();
+    assert_eq!(shown.iter().filter_map(|entry| entry.body.text()).collect::<Vec<_>>(), ["hi [0]"]);
 }
 
 #[tokio::test]

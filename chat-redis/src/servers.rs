@@ -4,7 +4,7 @@
 //! does not subscribe again at a server that comes back, and the other gives up after some seconds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -99,8 +99,12 @@ impl Servers {
         read(what, answers.pop().unwrap_or_default())
     }
 
-    /// Sends commands to the servers that have their keys, in order and in one go to each server. Returns the answers
-    /// in the same order. Sent again only where it was the wrong server.
+    /// Sends commands to the servers that have their keys: to each server its share, in order and in one go. Returns the
+    /// answers in the order of the commands.
+    ///
+    /// When a server says that a key is elsewhere, all of them are sent once more, by a new map. So pass either a single
+    /// command, which a server refuses before it has begun, or several that may be carried out twice. After a connection
+    /// broke nothing is sent again.
     pub(crate) async fn ask_all(&self, what: &'static str, commands: &[(String, Cmd)]) -> Result<Vec<Value>, Failure> {
         let answers = match self.try_all(commands).await {
             Err(error) if self.is_cluster && is_elsewhere(&error) => self.try_all(commands).await,
@@ -180,6 +184,7 @@ impl Servers {
         for candidate in candidates {
             match self.map_of(&candidate).await {
                 Ok(map) => {
+                    self.leave_others(&map);
                     *self.map.write() = Arc::new(map);
                     self.doubted.store(false, Ordering::Release);
                     return Ok(());
@@ -188,6 +193,13 @@ impl Servers {
             }
         }
         Err(failure)
+    }
+
+    /// Gives up the connections to servers that are neither in the map nor where a map is asked for.
+    fn leave_others(&self, map: &Map) {
+        let mut kept: BTreeSet<Address> = map.servers().cloned().collect();
+        kept.extend(self.seeds.iter().filter_map(|seed| address(seed.addr())));
+        self.lines.lock().retain(|server, _| kept.contains(server));
     }
 
     async fn map_of(&self, server: &Address) -> Result<Map, Failure> {
@@ -275,4 +287,30 @@ fn at(like: ConnectionInfo, server: &Address) -> ConnectionInfo {
         _ => ConnectionAddr::Tcp(host, port),
     };
     like.set_addr(address)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs a Redis Cluster: scripts/test"]
+    async fn connections_to_servers_that_have_left_the_cluster_are_given_up() {
+        let url = std::env::var("CHAT_TEST_REDIS_CLUSTER").expect("where it is: see scripts/services");
+        let first = url.split(',').next().unwrap();
+        let servers = Servers::open(&RedisConfig::new(first)).await.unwrap();
+        servers.ask_everybody("ping", cmd("PING")).await.unwrap();
+        let before: Vec<_> = servers.lines.lock().keys().cloned().collect();
+        assert_eq!(before.len(), 3);
+        // As if it had been in the map before.
+        let gone = Address { host: "127.0.0.1".into(), port: 1 };
+        assert!(servers.line(&gone).await.is_err());
+        assert_eq!(servers.lines.lock().len(), 4);
+        tokio::time::sleep(MAP_EVERY).await;
+        servers.doubt();
+        servers.owner("key").await.unwrap();
+        assert_eq!(servers.lines.lock().keys().cloned().collect::<Vec<_>>(), before);
+    }
 }

@@ -9,7 +9,8 @@ writes this page and a file for each, in [`certificates`](certificates). A pair 
 done in each round: [Reliability](reliability.md).
 
 The servers are the run's own and were killed with all their processes; on the database there were three nodes, and one on SQLite.
-*Peace* is what was sent while nothing was broken. Builds are unoptimised, and times are those of a machine that had other
+A *hybrid* has its messages in MongoDB and everything else in PostgreSQL, and each of the two was killed once; a *redis_cluster* is
+three Redis nodes, killed together. *Peace* is what was sent while nothing was broken. Builds are unoptimised, and times are those of a machine that had other
 work: the load average at the begin and at the end is beside them. A commit with a plus had changes that were not committed yet.
 
 | store | broker | faults | acknowledged | delivered | lost, doubled, reordered | gaps explained, not | ack in peace p50, p99 | back to caught up p50, p99 | load | commit, date |

@@ -12,6 +12,9 @@ use crate::history::{Answered, Asked, Event, Record};
 /// than a millisecond; a second is a very busy machine. Where it is busier still, it took as long as the slowest answer.
 const READ_WITHIN_US: u64 = 1_000_000;
 
+/// A connection that the server could not go on with: no stop, but a fault, after which clients send again.
+const FAILED: u16 = 1011;
+
 /// Is what a history says of connections.
 #[derive(Debug, Default)]
 pub(super) struct Links<'h> {
@@ -95,11 +98,13 @@ impl Link<'_> {
             }
             return;
         };
-        if let Event::Close(close) = &history[closed].event
-            && close.code == 1012
-            && close.retry_after.is_none()
-        {
-            findings.add(P11, &[closed], format!("{} was not told when to come back", self.c));
+        if let Event::Close(close) = &history[closed].event {
+            if close.code == FAILED {
+                return;
+            }
+            if close.code == 1012 && close.retry_after.is_none() {
+                findings.add(P11, &[closed], format!("{} was not told when to come back", self.c));
+            }
         }
         for (r, (at, asked)) in &self.waiting {
             let later = self.answered.filter(|(answered, _)| answered > r).map(|(_, at)| at);

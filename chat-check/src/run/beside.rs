@@ -34,7 +34,7 @@ pub(super) struct Beside {
 
 /// Returns which servers of its own a plan asks for beside its store.
 pub(super) fn own(plan: &Plan) -> BTreeSet<&str> {
-    let asked = [&plan.broker, &plan.bridge, &plan.presence, &plan.queue];
+    let asked = [&plan.broker, &plan.bridge, &plan.presence, &plan.queue, &plan.messages];
     asked.into_iter().flatten().map(String::as_str).filter(|asked| !asked.contains(':')).collect()
 }
 
@@ -47,12 +47,11 @@ impl Beside {
         if plan.partitioned {
             broker = broker.map(|url| url + "?partitioned=1");
         }
-        let (presence, queue) = (open(&plan.presence)?, open(&plan.queue)?);
+        let (presence, queue, messages) = (open(&plan.presence)?, open(&plan.queue)?, open(&plan.messages)?);
         let mut flags = Vec::new();
-        for (flag, url) in [("--presence", &presence), ("--queue", &queue)] {
+        for (flag, url) in [("--presence", &presence), ("--queue", &queue), ("--messages", &messages)] {
             flags.extend(url.iter().flat_map(|url| [flag.to_owned(), url.clone()]));
         }
-        flags.extend(plan.messages.iter().flat_map(|url| ["--messages".to_owned(), url.clone()]));
         Ok(Self { flags, broker, bridge, queue, ..beside })
     }
 
@@ -81,6 +80,11 @@ impl Beside {
         service
             .map(|service| &**service)
             .ok_or_else(|| format!("--service {name}: it is none of --broker, --bridge, --presence, --queue").into())
+    }
+
+    /// Returns the database of the messages alone, if there is one of this run's own.
+    pub(super) fn messages(&self) -> Option<&Service> {
+        self.own.iter().map(|service| &**service).find(|service| service.name == "mongo")
     }
 
     /// Returns the URL of the queue of commands.

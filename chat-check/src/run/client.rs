@@ -96,7 +96,7 @@ pub(super) struct Client {
     pub(super) hub: RemoteHub,
     pub(super) proxy: Proxy,
     pub(super) tap: Arc<Tap>,
-    recorder: Recorder,
+    pub(super) recorder: Recorder,
     /// Which rooms it receives.
     pub(super) rooms: BTreeSet<RoomId>,
     /// Where it stands in each.
@@ -126,20 +126,23 @@ impl Client {
     }
 
     /// Posts, and writes down what becomes of it. Its first poll hands the draft over, so that the order of first
-    /// polls is the order of the drafts.
-    pub(super) async fn post(&self, to: Arc<dyn Room>, draft: Draft) {
+    /// polls is the order of the drafts. Returns where it stands, if it is stored.
+    pub(super) async fn post(&self, to: Arc<dyn Room>, draft: Draft) -> Option<u64> {
         let (c, room, key) = (self.c.clone(), name(to.id()), Name::from(draft.key.to_string()));
         let (user, hash) = (self.user.name.clone(), hash(&draft.body));
         self.recorder.add(Event::Send(Sent { c: c.clone(), user, room: room.clone(), key: key.clone(), hash }));
-        self.recorder.add(match to.post(draft).await {
+        let (event, seq) = match to.post(draft).await {
             Ok(Posted::Stored { seq, id }) => {
-                Event::Ack(Acked { c, room, key, seq: seq.get(), id: id.to_string().into() })
+                let seq = seq.get();
+                (Event::Ack(Acked { c, room, key, seq, id: id.to_string().into() }), Some(seq))
             }
             Err(error) if !error.code.is_retryable() => {
-                Event::Nack(Refused { c, room, key, code: error.code.name().into() })
+                (Event::Nack(Refused { c, room, key, code: error.code.name().into() }), None)
             }
-            _ => Event::Info(Unknown { c, room, key }),
-        });
+            _ => (Event::Info(Unknown { c, room, key }), None),
+        };
+        self.recorder.add(event);
+        seq
     }
 
     /// Asks the stock bot, and writes down what becomes of that.

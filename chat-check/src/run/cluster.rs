@@ -13,7 +13,7 @@ use super::{
     Failure,
     client::Client,
     rest::{Rest, http},
-    server::{Launch, PATIENCE, Server},
+    server::{Launch, PATIENCE, Server, number_after},
 };
 
 /// How long a node may take to say whether it is ready; later it is not.
@@ -49,6 +49,12 @@ impl Cluster {
             client.proxy.moved(addresses.clone());
         }
         Ok(())
+    }
+
+    /// Returns what a node counts, 0 if it has not begun to.
+    pub(super) async fn metric(&self, node: usize, name: &str) -> Result<u64, Failure> {
+        let asked = self.operators.get(format!("http://{}/metrics", self.nodes[node].admin)).send();
+        Ok(number_after(&asked.await?.text().await?, name).unwrap_or(0))
     }
 
     /// Tells whether every node says that people may be sent to it.

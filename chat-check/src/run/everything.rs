@@ -104,7 +104,7 @@ impl Breaker<'_> {
     async fn kill_patiently(&mut self, start: u64) -> Result<(), Failure> {
         let (node, deadline) = (self.node()?, Instant::now() + START_WITHIN);
         self.cluster.nodes[node].kill()?;
-        while let Err(error) = self.cluster.restart(node, self.rest, &self.clients).await {
+        while let Err(error) = self.restart(node).await {
             if Instant::now() > deadline {
                 return Err(error);
             }

@@ -13,12 +13,14 @@ use super::{
     cluster::Cluster,
     disk,
     everything::Mending,
+    idle::Idlers,
     partition::Links,
     plan::Scenario,
     postgres::Standbys,
     recorder::Recorder,
     rest::Rest,
     server::{GRACE, Server},
+    service::Service,
     store::Store,
 };
 use crate::history::{Ended, Event, Sample};
@@ -31,8 +33,12 @@ const STORE: &str = "store";
 const BLOCKED_FOR: Duration = Duration::from_secs(30);
 /// A broker that forgets nothing that was confirmed is killed as often as this, and a bot the other times.
 const QUEUE_ONE_IN: u32 = 10;
-/// A clock steps to one of these, in seconds.
+/// A clock steps to one of these, in seconds, and goes at one of these rates from then on.
 const STEPS: [i64; 3] = [600, -600, 0];
+const RATES: [&str; 3] = ["1.02", "0.98", "1"];
+/// More than any disk has free, and what is RabbitMQ's default, in bytes.
+const MUCH: &str = "1000000000000000";
+const LITTLE: &str = "50000000";
 /// A standby that takes over was not told of so much.
 const LAG: Duration = Duration::from_secs(1);
 
@@ -55,6 +61,8 @@ pub(super) struct Breaker<'a> {
     /// What is on its way to be whole again, in the scenario `everything`.
     pub(super) mending: Mending,
     pub(super) bots: Option<Bots>,
+    /// Those who only sit there, if there are any.
+    pub(super) idlers: Option<Idlers>,
 }
 
 impl Breaker<'_> {
@@ -83,8 +91,9 @@ impl Breaker<'_> {
                 Scenario::Kill => self.kill(start).await?,
                 Scenario::Pause => self.pause(start).await?,
                 Scenario::Drain => self.drain(start).await?,
-                Scenario::StoreKill => self.store_kill(start).await?,
-                Scenario::StorePause => self.store_pause(start).await?,
+                Scenario::Storm => self.storm(start).await?,
+                Scenario::StoreKill => self.store_kill(start, round).await?,
+                Scenario::StorePause => self.store_pause(start, round).await?,
                 Scenario::StoreFull => self.store_full(start).await?,
                 Scenario::ServiceKill => self.service_kill(start).await?,
                 Scenario::ServicePause => self.service_pause(start).await?,
@@ -93,7 +102,7 @@ impl Breaker<'_> {
                 Scenario::Failover => self.fail_over(start).await?,
                 Scenario::FailoverAsync => self.fail_over_late().await?,
                 Scenario::Restore => self.restore(start).await?,
-                Scenario::BrokerBlocked => self.block_broker(start).await?,
+                Scenario::BrokerBlocked => self.block_broker(start, round).await?,
                 Scenario::Bots if round.is_multiple_of(QUEUE_ONE_IN) => self.service_kill(start).await?,
                 Scenario::Bots => self.bot_kill(start)?,
                 Scenario::Clocks => self.step_clock(start)?,
@@ -120,7 +129,7 @@ impl Breaker<'_> {
     async fn kill(&mut self, start: u64) -> Result<(), Failure> {
         let node = self.node()?;
         self.cluster.nodes[node].kill()?;
-        self.cluster.restart(node, self.rest, &self.clients).await?;
+        self.restart(node).await?;
         self.recorder.fault("kill", &self.cluster.nodes[node].name, start);
         Ok(())
     }
@@ -149,21 +158,35 @@ impl Breaker<'_> {
         let target = &*node.name;
         self.recorder.fault("drain", target, start);
         self.recorder.add(Event::Exit(Ended { target: target.into(), status: status.code(), took_ms, grace_ms }));
-        self.cluster.restart(at, self.rest, &self.clients).await
+        self.restart(at).await
     }
 
-    async fn store_kill(&mut self, start: u64) -> Result<(), Failure> {
-        let store = self.store.own()?;
+    /// Starts a node again that has ended, and tells everybody where it is now.
+    pub(super) async fn restart(&mut self, node: usize) -> Result<(), Failure> {
+        self.cluster.restart(node, self.rest, &self.clients).await?;
+        let addresses = self.cluster.addresses();
+        self.idlers.iter_mut().try_for_each(|idlers| idlers.lead(&addresses))
+    }
+
+    async fn store_kill(&mut self, start: u64, round: u32) -> Result<(), Failure> {
+        let store = self.database(round)?;
         store.kill().await?;
         store.start()?;
         self.recorder.fault("store-kill", STORE, start);
         Ok(())
     }
 
-    async fn store_pause(&mut self, start: u64) -> Result<(), Failure> {
-        let store = self.store.own()?;
+    /// Returns a database: that of the messages, if they have one of their own, in turn with that of everything else.
+    fn database(&self, round: u32) -> Result<&Service, Failure> {
+        let messages = self.beside.messages().filter(|_| !round.is_multiple_of(2));
+        messages.map_or_else(|| Ok(&**self.store.own()?), Ok)
+    }
+
+    async fn store_pause(&mut self, start: u64, round: u32) -> Result<(), Failure> {
+        let pause = Duration::from_millis(self.chance.within(200..8_000));
+        let store = self.database(round)?;
         store.signal("STOP")?;
-        sleep(Duration::from_millis(self.chance.within(200..8_000))).await;
+        sleep(pause).await;
         store.signal("CONT")?;
         self.recorder.fault("store-pause", STORE, start);
         Ok(())
@@ -203,25 +226,31 @@ impl Breaker<'_> {
         Ok(())
     }
 
-    /// Raises the memory alarm, and ends it.
-    async fn block_broker(&mut self, start: u64) -> Result<(), Failure> {
+    /// Raises the memory alarm or, the next time, the disk alarm, and ends it.
+    async fn block_broker(&mut self, start: u64, round: u32) -> Result<(), Failure> {
         let service = self.beside.service("rabbitmq")?;
         let before = self.cluster.nodes.iter().map(Server::memory_kib).collect::<Result<Vec<_>, _>>()?;
-        service.rabbitmqctl(&["set_vm_memory_high_watermark", "0.00001"])?;
+        let (kind, alarm, calm): (_, &[&str], &[&str]) = if round.is_multiple_of(2) {
+            ("disk-alarm", &["set_disk_free_limit", MUCH], &["set_disk_free_limit", LITTLE])
+        } else {
+            let watermark = "set_vm_memory_high_watermark";
+            ("broker-blocked", &[watermark, "0.00001"], &[watermark, "absolute", "1GB"])
+        };
+        service.rabbitmqctl(alarm)?;
         sleep(BLOCKED_FOR).await;
         for (node, before) in self.cluster.nodes.iter().zip(before) {
             let (what, value) = ("growth_kib".into(), node.memory_kib()?.saturating_sub(before));
             self.recorder.add(Event::Sample(Sample { what, value }));
         }
-        service.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"])?;
-        self.recorder.fault("broker-blocked", service.name, start);
+        service.rabbitmqctl(calm)?;
+        self.recorder.fault(kind, service.name, start);
         Ok(())
     }
 
     fn step_clock(&mut self, start: u64) -> Result<(), Failure> {
-        let (node, ahead) = (self.node()?, *self.chance.one_of(&STEPS));
+        let (node, ahead, rate) = (self.node()?, *self.chance.one_of(&STEPS), *self.chance.one_of(&RATES));
         let node = &self.cluster.nodes[node];
-        node.set_clock(ahead)?;
+        node.set_clock(ahead, rate)?;
         self.recorder.fault("clock", &node.name, start);
         Ok(())
     }

@@ -115,13 +115,21 @@ impl Publisher {
         }
         let draft = client.draft(number);
         let (Some(second), Some(again), dice) = (self.second.clone(), again, self.chance.below(10)) else {
-            return async move { client.post(room, draft).await }.boxed();
+            return async move {
+                client.post(room, draft).await;
+            }
+            .boxed();
         };
         let same = draft.clone();
         let wait = match dice {
             0 => Duration::ZERO,
             1 => SECOND_AFTER,
-            _ => return async move { client.post(room, draft).await }.boxed(),
+            _ => {
+                return async move {
+                    client.post(room, draft).await;
+                }
+                .boxed();
+            }
         };
         let retry = async move {
             if !wait.is_zero() {

@@ -20,7 +20,8 @@
 //! | `presence`, `sight` | people who come and go; who watches them |
 //! | `revoke` | logins that end |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
-//! | `faults`, `everything`, `slow` | what is broken; all of it, at random; clients that do not read |
+//! | `idle`, `sitting` | connections that only sit there; a process of them |
+//! | `faults`, `everything`, `slow`, `storm` | what is broken; all of it, at random; clients that do not read; a node with many |
 //! | `rest`, `recorder`, `progress` | accounts, rooms and logs over HTTP; the history; what is shown |
 
 mod beside;
@@ -33,6 +34,7 @@ mod disk;
 mod everything;
 mod faults;
 mod frames;
+mod idle;
 mod load;
 mod network;
 mod partition;
@@ -46,9 +48,11 @@ mod revoke;
 mod server;
 mod service;
 mod sight;
+mod sitting;
 mod slow;
 mod stage;
 mod store;
+mod storm;
 mod synced;
 mod tap;
 
@@ -77,12 +81,13 @@ use self::{
     rest::Rest,
     revoke::Revoker,
     server::Launch,
-    stage::Stage,
+    stage::{SETTLED_WITHIN, Stage},
     store::Store,
 };
 pub use self::{
     direct::{Trial, Try},
     plan::{Plan, Scenario},
+    sitting::sit,
 };
 
 /// Is why a run could not be done; broken promises are no failure of the run.
@@ -182,6 +187,7 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
         return stage.write_ends().await;
     }
 
+    let idlers = stage.idlers(plan, &crowd).await?;
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
     let links = network.map(|network| Links::of(network, plan, &mut chance));
     let (cluster, store, beside, rest) = (&mut cluster, &store, &mut beside, &rest);
@@ -200,10 +206,15 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
         every,
         mending,
         bots,
+        idlers,
     };
     let steps = plan.steps();
     let progress = Progress::new(recorder.clone(), steps.iter().map(|(_, rounds)| rounds).sum());
     breaker.run(&steps, |round| progress.show(round)).await?;
+    if let Some(idlers) = &breaker.idlers {
+        idlers.settle(&idlers.cry().await?, SETTLED_WITHIN).await;
+        idlers.write_ends(rest).await?;
+    }
 
     stage.settle(crowd).await?;
     stage.write_ends().await

@@ -15,6 +15,9 @@ pub enum Scenario {
     Pause,
     /// SIGTERM to a node, and start it again.
     Drain,
+    /// kill -9 of the node with most of the --idle, who all come to the other nodes at once; in the first round it has all
+    /// of them.
+    Storm,
     /// Connections are cut after a node has said `ack` and before the client hears it; some drafts are sent by
     /// two clients at once, of which each is on a node of its own, if there are several.
     Cut,
@@ -51,11 +54,12 @@ pub enum Scenario {
     /// kill -9 or SIGSTOP of whatever this run has started: a node, the store, the broker, presence. What was broken
     /// before may be away still, except for the nodes: one at a time.
     Everything,
-    /// RabbitMQ's memory alarm, for half a minute: it takes nothing from those who publish.
+    /// RabbitMQ's memory alarm and its disk alarm, in turn, for half a minute: it takes nothing from those who publish.
     BrokerBlocked,
     /// kill -9 of a stock bot, and every tenth time of the --queue; people ask the bots all the time.
     Bots,
-    /// The clock of a node steps ten minutes ahead, ten minutes back, or to where it was. It needs libfaketime.
+    /// The clock of a node steps ten minutes ahead, ten minutes back, or to where it was, and goes on too fast by 2 %, too
+    /// slowly by as much, or as it should. It needs libfaketime.
     Clocks,
     /// Something of everything that can be broken with this store and this --service, one after the other.
     Programme,
@@ -99,7 +103,7 @@ pub struct Plan {
     /// Rooms, each with half of the people in it
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub rooms: u32,
-    /// More connections, which only sit there
+    /// More connections, which only sit there, in processes of their own
     #[arg(long, default_value_t = 0)]
     pub idle: u32,
     /// Server processes on one store; clients begin with a random one, and go on to the next after each cut
@@ -109,11 +113,12 @@ pub struct Plan {
     /// run's own, or the URL of one that is there already
     #[arg(long, default_value = "sqlite")]
     pub store: String,
-    /// Another store for the messages alone: a URL that is passed on to the nodes
+    /// Another store for the messages alone: a URL that is passed on to the nodes, or `mongodb` for a server of this
+    /// run's own, which is broken in turn with the --store
     #[arg(long)]
     pub messages: Option<String>,
-    /// A broker between the nodes: a URL that is passed on to them, or `rabbitmq` or `redis` for a server of this run's
-    /// own; by default they find out from the store
+    /// A broker between the nodes: a URL that is passed on to them, or `rabbitmq`, `redis` or `redis_cluster` (three
+    /// nodes, broken together) for a server of this run's own; by default they find out from the store
     #[arg(long, required_if_eq("scenario", "move"))]
     pub broker: Option<String>,
     /// The broker that `move` leads to, in the same words

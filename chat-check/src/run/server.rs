@@ -149,11 +149,11 @@ impl Server {
         number_after(&status, "VmRSS:").ok_or_else(|| "a process without memory".into())
     }
 
-    /// Sets its clock so many seconds ahead of what it would be.
-    pub(super) fn set_clock(&self, ahead: i64) -> io::Result<()> {
+    /// Sets its clock so many seconds ahead of what it would be, and lets it go at a rate since the process began.
+    pub(super) fn set_clock(&self, ahead: i64, rate: &str) -> io::Result<()> {
         let clock = self.launch.clock(&self.name);
         let new = clock.with_extension("new");
-        std::fs::write(&new, format!("{ahead:+}"))?;
+        std::fs::write(&new, format!("{ahead:+} x{rate}"))?;
         std::fs::rename(new, clock) // it is read at any moment
     }
 

@@ -22,8 +22,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: &'static str,
-    /// Where its process id is noted, in its folder.
-    pid_file: &'static str,
+    /// Where the ids of its processes are noted, in its folder.
+    pid_files: &'static [&'static str],
     /// What a URL needs beyond what the script prints.
     database: &'static str,
     folder: PathBuf,
@@ -33,15 +33,16 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn named(name: &str, folder: PathBuf) -> Result<Self, Failure> {
-        let (name, pid_file, database) = match name {
-            "postgres" => ("postgres", "data/postmaster.pid", ""),
-            "mariadb" => ("mariadb", "pid", ""),
-            "mongodb" => ("mongo", "pid", "/chat"),
-            "rabbitmq" => ("rabbitmq", "pid", ""),
-            "redis" => ("redis", "pid", ""),
+        let (name, pid_files, database): (_, &[_], _) = match name {
+            "postgres" => ("postgres", &["data/postmaster.pid"], ""),
+            "mariadb" => ("mariadb", &["pid"], ""),
+            "mongodb" => ("mongo", &["pid"], "/chat"),
+            "rabbitmq" => ("rabbitmq", &["pid"], ""),
+            "redis" => ("redis", &["pid"], ""),
+            "redis_cluster" => ("redis_cluster", &["0/pid", "1/pid", "2/pid"], ""),
             _ => return Err(format!("{name}: neither a URL nor a service that can be started").into()),
         };
-        Ok(Self { name, pid_file, database, folder, network: None })
+        Ok(Self { name, pid_files, database, folder, network: None })
     }
 
     /// Gives it a place of its own in a network.
@@ -75,7 +76,9 @@ impl Service {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
         let inside = |(network, part): &(Arc<Network>, String)| network.inside(part, &script);
         let mut command = self.network.as_ref().map_or_else(|| Command::new(&script), inside);
-        let done = command.args(words).env("TMPDIR", &self.folder).output()?;
+        command.args(words).env("TMPDIR", &self.folder);
+        // It may take half a minute, in which this thread's other tasks go on elsewhere.
+        let done = tokio::task::block_in_place(|| command.output())?;
         if done.status.success() {
             Ok(String::from_utf8_lossy(&done.stdout).into_owned())
         } else {
@@ -139,9 +142,11 @@ impl Service {
         Ok(found.find(is_home).ok_or("the server has no folder")?.join(self.name))
     }
 
-    /// Returns its processes, the first of which is the parent of the others.
+    /// Returns its processes, the first of which is the parent of the others, if there is only one parent.
     fn processes(&self) -> Result<Vec<u32>, Failure> {
-        family(&self.home()?.join(self.pid_file), &self.folder)
+        let home = self.home()?;
+        let families = self.pid_files.iter().map(|file| family(&home.join(file), &self.folder));
+        Ok(families.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
     /// Freezes or thaws all of it.

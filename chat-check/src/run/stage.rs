@@ -10,7 +10,6 @@ use chat_core::{
     Body, Entry, Hub, RoomId, UserId,
     model::{Membership, RoomChange},
 };
-use futures::future;
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
@@ -18,6 +17,7 @@ use super::{
     Failure, Plan, Scenario,
     chance::Chance,
     client::{Client, Entrance, User, hash, name},
+    idle::Idlers,
     load::{Publisher, keep_door, read_along},
     recorder::Recorder,
     rest::Rest,
@@ -25,7 +25,7 @@ use super::{
 use crate::history::{self, Acked, Change, Event, Log, Row, Sent};
 
 /// Everything has arrived this long after the last fault, or never will.
-const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 /// Who is owed an answer by a bot has it this long after the last question, or the notice that there is none.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(45);
 
@@ -49,7 +49,7 @@ pub(super) struct Stage {
 pub(super) struct Crowd {
     tasks: JoinSet<()>,
     stop: watch::Sender<()>,
-    others: Vec<Arc<Client>>,
+    keeper: Arc<Client>,
 }
 
 impl Stage {
@@ -106,9 +106,6 @@ impl Stage {
     /// Begins the load.
     pub(super) async fn perform(&self, plan: &Plan, chance: &mut Chance) -> Result<Crowd, Failure> {
         let (stop, stopped) = watch::channel(());
-        let extra = |c: String, node, chance| self.entrance.connect(c, &self.owner, node, BTreeSet::new(), chance);
-        let idle = (0..plan.idle as usize).map(|number| extra(format!("idle{number:04}"), number, chance.fork()));
-        let mut others = future::try_join_all(idle.collect::<Vec<_>>()).await?;
         let mut tasks = JoinSet::new();
         let talkers = &self.clients[..self.clients.len() - self.slow];
         let every = Duration::from_secs(1) * u32::try_from(talkers.len())? / plan.rate.max(1);
@@ -124,16 +121,27 @@ impl Stage {
                 tasks.spawn(asking.run(stopped.clone()));
             }
         }
-        let keeper = extra("keeper".to_owned(), 0, chance.fork()).await?;
+        let keeper = "keeper".to_owned();
+        let keeper = self.entrance.connect(keeper, &self.owner, 0, BTreeSet::new(), chance.fork()).await?;
         let guests =
             self.clients[1..].iter().map(|client| UserId::new(&*client.user.name)).collect::<Result<_, _>>()?;
         let door = keeper.hub.room(self.door).await?;
         tasks.spawn(keep_door(keeper.clone(), door, guests, chance.fork(), stopped.clone()));
-        others.push(keeper);
         let (rest, owner, recorder) = (self.rest.clone(), self.owner.clone(), self.entrance.recorder.clone());
         let rooms = self.rooms.iter().copied().collect();
         tasks.spawn(async move { read_along(&rest, &owner.token, rooms, &recorder, stopped).await });
-        Ok(Crowd { tasks, stop, others })
+        Ok(Crowd { tasks, stop, keeper })
+    }
+
+    /// Connects those who only sit there, if there are any: to all nodes by turns, or to that which is to die.
+    pub(super) async fn idlers(&self, plan: &Plan, crowd: &Crowd) -> Result<Option<Idlers>, Failure> {
+        if plan.idle == 0 {
+            return Ok(None);
+        }
+        let nodes = &self.entrance.nodes;
+        let nodes = if plan.scenario == Scenario::Storm { &nodes[..1] } else { nodes };
+        let recorder = &self.entrance.recorder;
+        Idlers::seat(plan.idle, nodes, recorder, &self.rest, &self.owner, crowd.keeper.clone()).await.map(Some)
     }
 
     /// Returns those who are to be slow.
@@ -143,12 +151,12 @@ impl Stage {
 
     /// Returns all clients.
     pub(super) fn clients<'a>(&'a self, crowd: &'a Crowd) -> Vec<&'a Client> {
-        self.clients.iter().chain(&self.seconds).chain(&crowd.others).map(|client| &**client).collect()
+        self.clients.iter().chain(&self.seconds).chain([&crowd.keeper]).map(|client| &**client).collect()
     }
 
     /// Ends the load, and waits until everybody has everything. Who does not arrive is the checker's to name.
     pub(super) async fn settle(&self, crowd: Crowd) -> Result<(), Failure> {
-        let Crowd { mut tasks, stop, others: _others } = crowd;
+        let Crowd { mut tasks, stop, keeper: _keeper } = crowd;
         drop(stop);
         while let Some(ended) = tasks.join_next().await {
             ended?;

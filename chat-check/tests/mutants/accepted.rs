@@ -36,6 +36,16 @@ fn a_try_that_is_late_may_be_stored_when_its_sender_was_let_in_again() {
 }
 
 #[test]
+fn a_connection_that_fails_may_leave_requests_without_an_answer() {
+    let mut events = history();
+    remove(&mut events, &answered("a1", 1, 2, 2));
+    let close = place(&events, &close("a1", 1, Some(700)));
+    let Event::Close(failed) = &mut events[close] else { unreachable!() };
+    failed.code = 1011;
+    accepts(events);
+}
+
+#[test]
 fn an_empty_history_is_accepted() {
     assert_eq!(accepts(Vec::new()).summary.events, 0);
 }

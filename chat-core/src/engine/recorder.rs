@@ -22,7 +22,7 @@ use super::{
     submission::{Right, Stored, Submission},
 };
 use crate::{
-    model::{Body, Draft, Entry, EntryId, Identity, NewEntry, RoomChange, RoomId, Seq},
+    model::{Body, BodyHash, Draft, Entry, EntryId, Identity, NewEntry, RoomChange, RoomId, Seq},
     protocol::{Code, HubError},
     store::{Append, Outcome},
 };
@@ -164,7 +164,7 @@ impl Recorder {
                 share.append.entries.extend(opening(engine, &submission));
             }
             let last = matches!(submission.draft.body, Body::Member(_) | Body::Room(_)) || share.opened;
-            share.append.entries.push(new_entry(engine, submission.take_draft(), &submission.who));
+            share.append.entries.push(new_entry(engine, submission.sent, submission.take_draft(), &submission.who));
             share.submissions.push(submission);
             if last {
                 break;
@@ -178,7 +178,7 @@ impl Recorder {
         if error.code.is_retryable() {
             return submission.refuse(error);
         }
-        let entry = new_entry(engine, submission.draft.clone(), &submission.who);
+        let entry = new_entry(engine, submission.sent, submission.draft.clone(), &submission.who);
         let probe = [Append { room: submission.room, guard: None, entries: vec![entry] }];
         let probe = timeout_at(until, spawn_append(engine, Arc::new(probe.into()))).await;
         let Ok(Ok(outcomes)) = probe else { return submission.refuse(soon()) };
@@ -403,8 +403,8 @@ fn soon() -> HubError {
     HubError::from(Code::Retry).after(Duration::from_secs(1))
 }
 
-fn new_entry(engine: &Inner, draft: Draft, who: &Identity) -> NewEntry {
-    NewEntry::new(engine.entry_id(), draft, who.user.clone(), who.name.clone(), engine.clock.now())
+fn new_entry(engine: &Inner, sent: BodyHash, draft: Draft, who: &Identity) -> NewEntry {
+    NewEntry::of_sent(sent, engine.entry_id(), draft, who.user.clone(), who.name.clone(), engine.clock.now())
 }
 
 /// Returns the creation that goes in front of a first entry of a private room or inbox.
@@ -416,5 +416,5 @@ fn opening(engine: &Inner, submission: &Submission) -> Option<NewEntry> {
     // The key follows from the room, and so does the author: two openings at once are one.
     let key = submission.draft.key.derive("opening");
     let draft = Draft { key, body: Body::Room(RoomChange::Created(spec)) };
-    Some(new_entry(engine, draft, &Identity::system()))
+    Some(new_entry(engine, BodyHash::of(&draft.body), draft, &Identity::system()))
 }

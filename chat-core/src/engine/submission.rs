@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::drain::Taken;
 use crate::{
-    model::{Body, Draft, EntryId, Identity, Key, RoomId, RoomSpec, Seq},
+    model::{Body, BodyHash, Draft, EntryId, Identity, Key, RoomId, RoomSpec, Seq},
     protocol::{Code, HubError},
 };
 
@@ -57,6 +57,8 @@ pub(crate) struct Submission {
     pub(crate) since: Instant,
     /// What the host's screening said against it.
     pub(crate) refusal: Option<Code>,
+    /// What was sent, whatever screening makes of it.
+    pub(crate) sent: BodyHash,
     key: Key,
     place: Option<Place>,
     reply: Reply,
@@ -92,10 +94,10 @@ impl Submission {
         taken: Taken,
         answer: impl FnOnce(Result<Stored, HubError>) + Send + Sync + 'static,
     ) -> Self {
-        let key = draft.key;
+        let (key, sent) = (draft.key, BodyHash::of(&draft.body));
         let reply = Reply(Some(Box::new(answer)));
         let (since, place, refusal) = (Instant::now(), None, None);
-        Self { room, draft, who, right, judgements: 0, since, refusal, key, place, reply, _taken: taken }
+        Self { room, draft, who, right, judgements: 0, since, refusal, sent, key, place, reply, _taken: taken }
     }
 
     /// Holds the draft to its place in its sender's order.

@@ -64,7 +64,8 @@ pub struct NewEntry {
     pub name: Arc<str>,
     /// The content.
     pub body: Body,
-    /// The fingerprint of `body`.
+    /// The fingerprint of the body as the author sent it, by which a retry is known: `body` may be what the host's
+    /// [screening](crate::Policy::screen) made of it, and that may be something else the next time.
     pub hash: BodyHash,
     /// When it is handed to the store.
     pub at: Timestamp,
@@ -75,8 +76,20 @@ pub struct NewEntry {
 impl NewEntry {
     /// Makes an entry that was sent now.
     pub fn new(id: EntryId, draft: Draft, author: UserId, name: Arc<str>, at: Timestamp) -> Self {
+        let sent = BodyHash::of(&draft.body);
+        Self::of_sent(sent, id, draft, author, name, at)
+    }
+
+    /// Makes an entry of a draft whose body may have been changed since it was sent.
+    pub(crate) fn of_sent(
+        hash: BodyHash,
+        id: EntryId,
+        draft: Draft,
+        author: UserId,
+        name: Arc<str>,
+        at: Timestamp,
+    ) -> Self {
         let Draft { key, body } = draft;
-        let hash = BodyHash::of(&body);
         Self { id, key, author, name, body, hash, at, sent_at: at }
     }
 

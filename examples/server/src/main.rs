@@ -24,6 +24,7 @@ mod auth;
 mod bot;
 mod client;
 mod config;
+mod rules;
 mod serve;
 mod signals;
 mod telemetry;
@@ -39,6 +40,7 @@ use tokio::{net::TcpListener, sync::watch, time};
 use accounts::Accounts;
 use app::App;
 use config::Config;
+use rules::Rules;
 use signals::Signals;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -107,6 +109,7 @@ async fn open(chat: ChatBuilder, config: &Config) -> Result<App, Failure> {
         .ws(sockets(config))
         .retention(config.retention)
         .limits(if config.load_profile { Limits::load_profile() } else { Limits::default() })
+        .policy(Rules { accounts: accounts.clone() })
         .engine(|engine| engine.authenticator(accounts.clone()));
     if let Some(broker) = &config.broker {
         chat = chat.broker(broker.reveal());

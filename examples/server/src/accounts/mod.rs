@@ -202,6 +202,13 @@ impl Accounts {
         Ok(self.db.end_logins(new.user, new.login).await?)
     }
 
+    /// Returns the id of who has this name, if anybody has.
+    pub(crate) async fn find(&self, user: &str) -> Result<Option<String>, AccountError> {
+        let Ok(name) = UserName::parse(user) else { return Ok(None) };
+        let row = self.db.user(name.id(), "").await?;
+        Ok(row.map(|_| name.id().to_owned()))
+    }
+
     /// Keeps a user out from now on. Returns their id and the logins that have ended; `None` if there is no such user.
     pub(crate) async fn ban(&self, user: &str) -> Result<Option<(String, Vec<String>)>, AccountError> {
         let id = UserName::parse(user)?.id().to_owned();
@@ -212,8 +219,8 @@ impl Accounts {
         Ok(Some((id, ended)))
     }
 
-    /// Forgets a user: name, password, logins, places. Returns their id and the logins that have ended; `None` if there is no
-    /// such user.
+    /// Forgets a user: name, password, logins, places. The id stays taken, since rooms know it: whoever had it next would
+    /// be a member of theirs. Returns the id and the logins that have ended; `None` if there is no such user.
     pub(crate) async fn remove(&self, user: &str) -> Result<Option<(String, Vec<String>)>, AccountError> {
         // Banned first, so that no login begins meanwhile.
         let Some((id, ended)) = self.ban(user).await? else { return Ok(None) };

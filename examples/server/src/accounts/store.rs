@@ -83,7 +83,7 @@ pub(super) trait AccountStore: Send + Sync {
     /// Lets a user in again; `false` if nobody kept them out.
     async fn unban(&self, id: &str) -> Result<bool, Failure>;
 
-    /// Forgets a user who is banned, with all logins and places.
+    /// Forgets a user who is banned, with all logins and places; id and look stay taken, and nobody has them.
     async fn remove(&self, id: &str) -> Result<(), Failure>;
 
     /// Remembers that a user logged in from a place.

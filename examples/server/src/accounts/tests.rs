@@ -64,7 +64,7 @@ on_each!(
     guesses_at_the_current_password_are_counted_like_those_at_the_login,
     a_login_that_was_checked_before_a_change_of_password_or_a_ban_does_not_begin_after_it,
     who_is_banned_is_told_so_only_with_the_right_password,
-    who_is_removed_is_a_stranger_who_may_register_again,
+    who_is_removed_is_a_stranger_whose_name_stays_taken,
     what_was_registered_is_found_by_another_server,
 );
 
@@ -274,7 +274,7 @@ async fn who_is_banned_is_told_so_only_with_the_right_password(place: Place) {
     assert!(accounts.login("ann", PASSWORD, HOME).await.is_ok());
 }
 
-async fn who_is_removed_is_a_stranger_who_may_register_again(place: Place) {
+async fn who_is_removed_is_a_stranger_whose_name_stays_taken(place: Place) {
     let accounts = place.open(LASTS).await;
     accounts.register(ann(), HOME).await.unwrap();
     let session = accounts.login("ann", PASSWORD, HOME).await.unwrap();
@@ -283,8 +283,9 @@ async fn who_is_removed_is_a_stranger_who_may_register_again(place: Place) {
     assert_eq!(accounts.authenticate(session.token.reveal()).await, Err(Code::Unauthenticated));
     assert!(matches!(accounts.login("ann", PASSWORD, HOME).await.map(drop), Err(AccountError::Wrong)));
     assert!(accounts.remove("ann").await.unwrap().is_none());
-    accounts.register(ann(), HOME).await.unwrap();
-    assert!(accounts.login("ann", PASSWORD, HOME).await.is_ok(), "and not banned");
+    assert!(matches!(accounts.register(ann(), HOME).await, Err(AccountError::Taken)), "her rooms are not another's");
+    assert!(matches!(accounts.login("ann", PASSWORD, HOME).await.map(drop), Err(AccountError::Wrong)));
+    assert!(accounts.ban("ann").await.unwrap().is_none() && !accounts.unban("ann").await.unwrap());
 }
 
 async fn what_was_registered_is_found_by_another_server(place: Place) {

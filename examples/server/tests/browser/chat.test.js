@@ -52,6 +52,29 @@ test('one makes a room, the other joins it, and they talk both ways', async () =
   await ann.sees('the answer', has('Bob: hello Ann'));
 });
 
+test('only who has an account is added to a room, and can be taken out again', async () => {
+  const { page } = ann;
+  const row = (person, title) => person.page.locator('.room-row').filter({ hasText: title });
+  const add = async (user) => {
+    await page.getByRole('button', { name: 'Add someone' }).click();
+    await page.getByLabel('User name').fill(user);
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+  };
+  await ann.createRoom('A room of two');
+  await page.getByRole('button', { name: 'Who is here' }).click();
+  await add('nobody-here');
+  await page.getByText('There is nobody called nobody-here').waitFor();
+  await add('BOB');
+  await row(bob, 'A room of two').waitFor();
+  await page.getByRole('button', { name: /Remove bob/i }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+  await row(bob, 'A room of two').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: /Remove bob/i }).waitFor({ state: 'detached' });
+  await page.getByLabel('Members').getByRole('button', { name: 'Close' }).click();
+  await row(ann, LUNCH).click();
+  await page.getByRole('heading', { name: LUNCH }).waitFor();
+});
+
 test('what a message said before it was edited can be read', async () => {
   await ann.say('frist of all');
   await ann.sees('her own words', has('Ann: frist of all'));

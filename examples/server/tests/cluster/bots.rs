@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    rabbitmq::{RealBroker, Shared},
+    rabbitmq::Shared,
     server::{PATIENCE, Server, binary, key, with_json},
 };
 
@@ -98,45 +98,4 @@ async fn answers_in_the_room(shared: Shared) {
     command(&two, &ann, &room, "/stock=nope.us").await;
     let no_quote = "No quote for NOPE.US: no price is known for this code";
     assert_eq!(answers(&one, &ann, &room, 2).await, ["AAPL.US quote is $93.42 per share", no_quote]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
-async fn a_command_has_one_answer_whatever_is_killed() {
-    one_answer_each(Shared::make("kills", "").with_queue("CHAT_TEST_AMQP")).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL, RabbitMQ and Redis: scripts/test"]
-async fn a_command_over_redis_has_one_answer_whatever_is_killed() {
-    one_answer_each(Shared::make("rediskills", "").with_queue("CHAT_TEST_REDIS")).await;
-}
-
-/// Kills a bot after every fourth command, and RabbitMQ in the middle.
-async fn one_answer_each(shared: Shared) {
-    const COMMANDS: usize = 40;
-    let servers = [shared.server(), shared.server()];
-    let ann = servers[0].token_of_new("ann").await;
-    let room = servers[0].create_room(&ann, "money").await;
-    let mut bots = [Bot::start(&shared), Bot::start(&shared)];
-    for number in 0..COMMANDS {
-        command(&servers[number % 2], &ann, &room, &format!("/stock=x{number:02}.us")).await;
-        if number % 4 == 3 {
-            bots[number / 4 % 2] = Bot::start(&shared); // which kills the one before it
-        }
-        if number == COMMANDS / 2 {
-            drop(RealBroker::kill()); // which starts it again: the next command waits for it
-        }
-    }
-    let answers = answers(&servers[0], &ann, &room, COMMANDS).await;
-    sleep(Duration::from_secs(3)).await; // for a second answer, if there were one
-    assert_eq!(texts(&servers[1], &ann, &room).await, answers);
-    for number in 0..COMMANDS {
-        let code = format!("No quote for X{number:02}.US");
-        let of_it = answers.iter().filter(|text| text.starts_with(&code)).count();
-        assert!(of_it <= 1, "{code} came {of_it} times");
-    }
-    let late = answers.iter().filter(|text| *text == "/stock gave no answer in time").count();
-    assert_eq!(answers.len(), COMMANDS, "one answer each, {late} of them that there is none: {answers:?}");
-    assert!(late < COMMANDS / 2, "{late} of {COMMANDS} were not done");
 }

@@ -32,6 +32,8 @@ struct Lab {
     ann: Guest,
     bob: Guest,
     stranger: Stranger,
+    /// Last, so that it goes last.
+    _shared: Shared,
 }
 
 struct Stranger {
@@ -51,7 +53,7 @@ impl Lab {
             url => Arc::new(RedisBroker::open(url).await.unwrap()),
         };
         let stranger = Stranger::attach(&*broker, room.parse().unwrap()).await;
-        Self { servers, host, ann, bob, stranger }
+        Self { servers, host, ann, bob, stranger, _shared: shared }
     }
 
     async fn repairs(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Servers joined by RabbitMQ.
 
-use std::{net::TcpStream, process::Command, thread::sleep, time::Duration};
+use std::{process::Command, thread::panicking};
 
 use tempfile::TempDir;
 
@@ -13,7 +13,8 @@ use crate::{
 /// What servers of these tests sign with.
 pub(crate) const SECRET: &str = "what the servers of this test share";
 
-/// Is a database, a broker and accounts that servers share.
+/// Is a database, a broker and accounts that servers share. What lasts in RabbitMQ is deleted at the end; so drop it after
+/// the servers.
 pub(crate) struct Shared {
     _folder: TempDir,
     /// Its schema and its namespace.
@@ -80,6 +81,31 @@ impl Shared {
         let flag = self.flags.iter().position(|flag| flag == name).unwrap();
         &self.flags[flag + 1]
     }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if !self.flags.iter().any(|flag| flag.starts_with("amqp")) {
+            return;
+        }
+        let ours = |kind| format!("{{resource, _, {kind}, <<\"{}.\", _/binary>>}} = N", self.own);
+        let (queues, exchanges) = (ours("queue"), ours("exchange"));
+        let deleted = services(&[
+            "erlang",
+            &format!(
+                "[rabbit_amqqueue:delete(Q, false, false, <<\"test\">>) || Q <- rabbit_amqqueue:list(<<\"/\">>), \
+                 {queues} <- [amqqueue:get_name(Q)]], [rabbit_exchange:delete(N, false, <<\"test\">>) || \
+                 X <- rabbit_exchange:list(<<\"/\">>), {exchanges} <- [element(2, X)]]"
+            ),
+        ]);
+        assert!(deleted || panicking(), "what these servers left in RabbitMQ cannot be deleted");
+    }
+}
+
+/// Runs `scripts/services`, and returns whether it succeeded.
+pub(crate) fn services(arguments: &[&str]) -> bool {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
+    Command::new(script).args(arguments).output().is_ok_and(|done| done.status.success())
 }
 
 /// Is somebody in a room, over one of the servers.
@@ -156,63 +182,4 @@ async fn talk_over_two(name: &str, parameters: &str) {
         }
     }
     panic!("of each 40 messages, so many were found in the database: {looked:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL and RabbitMQ: scripts/test"]
-async fn a_broker_that_is_killed_interrupts_nobody() {
-    let shared = Shared::make("kill", "");
-    let (one, two) = (shared.server(), shared.server());
-    let host = one.token_of_new("host").await;
-    let room = one.create_room(&host, "tea").await;
-    let (mut ann, mut bob) = (Guest::join(&one, "ann", &room).await, Guest::join(&two, "bob", &room).await);
-    talk(&mut ann, &mut bob, 3, "before").await;
-    let broker = RealBroker::kill();
-    talk(&mut ann, &mut bob, 3, "without").await;
-    // A server can start, and be killed, while there is none.
-    let three = shared.server();
-    let mut eve = Guest::join(&three, "eve", &room).await;
-    ann.says("welcome").await;
-    bob.hears("welcome").await;
-    eve.hears("welcome").await;
-    drop(three);
-    drop(broker);
-    talk(&mut ann, &mut bob, 3, "after").await;
-    hints_flow_again(&mut ann, &mut bob, [&one, &two]).await;
-}
-
-/// Waits until messages come with hints again, and nothing else.
-async fn hints_flow_again(ann: &mut Guest, bob: &mut Guest, servers: [&Server; 2]) {
-    for round in 0..100 {
-        let before = (repairs(servers[0]).await, repairs(servers[1]).await);
-        talk(ann, bob, 5, &format!("round {round}")).await;
-        if (repairs(servers[0]).await, repairs(servers[1]).await) == before {
-            return;
-        }
-    }
-    panic!("the servers still read the log for each message");
-}
-
-/// Is the real broker, killed; dropping this starts it again.
-pub(crate) struct RealBroker;
-
-impl RealBroker {
-    pub(crate) fn kill() -> Self {
-        let pid = std::fs::read_to_string(variable("CHAT_TEST_AMQP_PID")).unwrap();
-        assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
-        // A port that still answers would be taken for another program's, and the next broker gets another one.
-        let broker = variable("CHAT_TEST_AMQP");
-        while TcpStream::connect(broker.rsplit_once('@').unwrap().1).is_ok() {
-            sleep(Duration::from_millis(10));
-        }
-        Self
-    }
-}
-
-impl Drop for RealBroker {
-    fn drop(&mut self) {
-        let services = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
-        let started = Command::new(services).args(["start", "rabbitmq"]).status();
-        assert!(started.is_ok_and(|status| status.success()), "RabbitMQ does not start again");
-    }
 }

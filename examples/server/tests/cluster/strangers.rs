@@ -67,12 +67,13 @@ on_both! {
 
 /// Is two servers that hand `/stock` to whoever is at the queue, somebody on them, and a stranger at that queue.
 struct Lab {
-    shared: Shared,
     servers: [Server; 2],
     ann: String,
     room: String,
     queue: Arc<dyn WorkQueue>,
     dead: Arc<dyn DeadLetters>,
+    /// Last, so that it goes last.
+    shared: Shared,
 }
 
 fn jobs() -> QueueName {
@@ -96,7 +97,7 @@ impl Lab {
         let room = servers[0].create_room(&ann, "money").await;
         let queue = chat_engine::open_queue(shared.queue()).await.unwrap();
         let dead = chat_engine::open_dead_letters(shared.queue()).await.unwrap();
-        Self { shared, servers, ann, room, queue, dead }
+        Self { servers, ann, room, queue, dead, shared }
     }
 
     /// Lets Ann ask for a code, takes the job out of the queue before any bot does, and returns it.

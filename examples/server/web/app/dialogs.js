@@ -11,6 +11,11 @@ export function askText({ title, label, act }) {
   return ask({ title, act, body: [el('label', { class: 'field' }, el('span', {}, label), input)], answer: () => input.value.trim() || null });
 }
 
+/** Asks before something that cannot be undone; resolves to `true`, or to `null`. */
+export function isSure({ title, act }) {
+  return ask({ title, act, body: [], answer: () => true });
+}
+
 /** Asks what room to create; resolves to its description. */
 export function newRoom() {
   const title = el('input', { type: 'text', required: true, maxLength: 100, placeholder: 'for example: Lunch', autofocus: true });

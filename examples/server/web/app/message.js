@@ -86,7 +86,7 @@ function toolsView(message, page) {
     REACTIONS.slice(0, 3).map((emoji) => tool(emoji, `React ${emoji}`, () => page.react(message, emoji))),
     tool(icon('reply'), 'Reply', () => page.composer.reply(message)),
     own && tool(icon('pen'), 'Edit', () => page.composer.edit(message)),
-    own && tool(icon('bin'), 'Delete', () => confirm('Delete this message?') && page.remove(message)));
+    own && tool(icon('bin'), 'Delete', () => page.remove(message)));
 }
 
 function draftView(draft, online, page) {

@@ -5,7 +5,7 @@ import { ChatClient } from '/chat/client.js';
 import { edits, logout, me } from './accounts.js';
 import { Banner } from './banner.js';
 import { Composer } from './composer.js';
-import { browseRooms, newRoom, showEdits } from './dialogs.js';
+import { browseRooms, isSure, newRoom, showEdits } from './dialogs.js';
 import { el, nextFrame, sentence, toast } from './dom.js';
 import { Header } from './header.js';
 import { People } from './people.js';
@@ -94,8 +94,8 @@ export class ChatPage {
     });
   }
 
-  remove(message) {
-    return this.#try(() => this.chat.post(message.room, { kind: 'delete', target: message.seq }));
+  async remove(message) {
+    if (await isSure({ title: 'Delete this message?', act: 'Delete' })) this.#try(() => this.chat.post(message.room, { kind: 'delete', target: message.seq }));
   }
 
   react(message, emoji) {
@@ -133,20 +133,32 @@ export class ChatPage {
   /** Makes somebody a member of the room that is shown. */
   async add(user) {
     await this.#ask(async () => {
-      await this.chat.join(this.current, user).done;
+      await this.chat.join(this.current, user).done.catch((error) => {
+        throw error.name === 'not_found' ? new Error(`there is nobody called ${user}`) : error;
+      });
       await this.#members(this.room);
+    });
+  }
+
+  /** Takes somebody out of the room that is shown. */
+  async removeMember(user, name) {
+    const { room } = this;
+    if (!await isSure({ title: `Remove ${name} from ${room.label(this.who.user)}?`, act: 'Remove' })) return;
+    await this.#ask(async () => {
+      await this.chat.leave(room.id, user).done;
+      await this.#members(room);
     });
   }
 
   async leave() {
     const { room } = this;
-    if (!room || !confirm(`Leave ${room.label(this.who.user)}?`)) return;
+    if (!room || !await isSure({ title: `Leave ${room.label(this.who.user)}?`, act: 'Leave' })) return;
     await this.#ask(() => this.chat.leave(room.id).done);
   }
 
   async logout() {
     const { length } = this.chat.unsent;
-    if (length > 0 && !confirm(`${length} message(s) were not sent yet. Log out all the same?`)) return;
+    if (length > 0 && !await isSure({ title: `${length} message(s) were not sent yet. Log out all the same?`, act: 'Log out' })) return;
     await this.#ask(async () => {
       this.#leaving = true; // the server closes the connection first
       await logout();

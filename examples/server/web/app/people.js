@@ -4,6 +4,12 @@ import { avatar, el, reconcile } from './dom.js';
 import { askText } from './dialogs.js';
 import { icon } from './icons.js';
 
+/** Who may take whom out of a room, by their roles. */
+const mayRemove = (mine, theirs) => mine === 'owner' || (mine === 'moderator' && theirs === 'member');
+
+const act = (label, drawing, onclick) =>
+  el('button', { class: 'icon-button', type: 'button', title: label, 'aria-label': label, onclick }, icon(drawing));
+
 export class People {
   #list = el('ul', { class: 'members' });
   #add = el('button', { class: 'quiet', type: 'button' }, icon('plus'), 'Add someone');
@@ -38,7 +44,9 @@ export class People {
   }
 
   #row({ user, name, role }) {
-    const { who } = this.page;
+    const { who, room } = this.page;
+    const direct = room.visibility === 'direct';
+    const removable = user !== who.user && !direct && mayRemove(room.role, role);
     const here = this.page.isHere(user);
     const standing = [{ true: 'here now', false: 'away' }[here], role !== 'member' && role].filter(Boolean).join(' · ');
     const make = () => el('li', { class: here ? 'here' : '' },
@@ -46,9 +54,10 @@ export class People {
       el('span', { class: 'member-name' },
         el('strong', { dir: 'auto' }, name, user === who.user && el('small', {}, ' (you)')),
         el('small', {}, standing)),
-      user !== who.user && !user.startsWith('bot:') &&
-        el('button', { class: 'icon-button', type: 'button', title: `Write to ${name}`, 'aria-label': `Write to ${name}`, onclick: () => this.#write(user, name) }, icon('send')));
-    return { key: user, stamp: `${name} ${standing}`, make };
+      user !== who.user && !user.startsWith('bot:') && !direct &&
+        act(`Write to ${name}`, 'send', () => this.#write(user, name)),
+      removable && act(`Remove ${name}`, 'close', () => this.page.removeMember(user, name)));
+    return { key: user, stamp: `${name} ${standing} ${removable}`, make };
   }
 
   async #write(user, name) {

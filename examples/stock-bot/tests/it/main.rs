@@ -6,6 +6,7 @@
 
 mod egress;
 mod fixture;
+mod lines;
 mod replies;
 mod sample;
 mod secrets;

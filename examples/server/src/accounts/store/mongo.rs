@@ -117,7 +117,8 @@ impl AccountStore for Users {
     }
 
     async fn user(&self, id: &str, place: &str) -> Result<Option<UserRow>, Failure> {
-        let row = self.0.find_one(doc! { "_id": id }).await?.map(|user| UserRow {
+        let user = self.0.find_one(doc! { "_id": id }).await?.filter(|user| !user.password.is_empty());
+        let row = user.map(|user| UserRow {
             known: user.places.iter().any(|known| known.place == place),
             banned: user.banned.is_some(),
             name: user.name,
@@ -131,7 +132,7 @@ impl AccountStore for Users {
     }
 
     async fn ban(&self, id: &str, now: i64) -> Result<bool, Failure> {
-        self.change(doc! { "_id": id }, doc! { "$set": { "banned": now } }).await
+        self.change(doc! { "_id": id, "password": { "$ne": "" } }, doc! { "$set": { "banned": now } }).await
     }
 
     async fn unban(&self, id: &str) -> Result<bool, Failure> {
@@ -139,7 +140,8 @@ impl AccountStore for Users {
     }
 
     async fn remove(&self, id: &str) -> Result<(), Failure> {
-        self.0.delete_one(doc! { "_id": id }).await?;
+        let nothing = doc! { "name": "", "password": "", "logins": [], "places": [] };
+        self.change(doc! { "_id": id }, doc! { "$set": nothing, "$unset": { "banned": "" } }).await?;
         Ok(())
     }
 

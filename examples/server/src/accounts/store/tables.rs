@@ -164,6 +164,9 @@ impl<P: Sql> AccountStore for Tables<P> {
                    FROM (SELECT 1 AS one) AS always LEFT JOIN account_users AS u ON u.id = ?";
         let rows: Vec<Found> = self.rows(sql, &[Arg::Text(place), Arg::Text(id)]).await?;
         let Some((Some(name), Some(password), places, bans)) = rows.into_iter().next() else { return Ok(None) };
+        if password.is_empty() {
+            return Ok(None); // removed
+        }
         Ok(Some(UserRow { name, password, known: places > 0, banned: bans > 0 }))
     }
 
@@ -173,7 +176,8 @@ impl<P: Sql> AccountStore for Tables<P> {
     }
 
     async fn ban(&self, id: &str, now: i64) -> Result<bool, Failure> {
-        let sql = "INSERT INTO account_bans (account, at) SELECT id, ? FROM account_users WHERE id = ?";
+        let sql =
+            "INSERT INTO account_bans (account, at) SELECT id, ? FROM account_users WHERE id = ? AND password <> ''";
         // Who is banned already stays so.
         Ok(self.insert(sql, &[Arg::Int(now), Arg::Text(id)]).await? != Some(0))
     }
@@ -187,7 +191,7 @@ impl<P: Sql> AccountStore for Tables<P> {
             "DELETE FROM account_logins WHERE account = ?",
             "DELETE FROM account_places WHERE account = ?",
             "DELETE FROM account_bans WHERE account = ?",
-            "DELETE FROM account_users WHERE id = ?",
+            "UPDATE account_users SET name = '', password = '' WHERE id = ?",
         ] {
             self.0.execute(sql, &[Arg::Text(id)]).await?;
         }
