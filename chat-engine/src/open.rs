@@ -34,15 +34,15 @@ pub enum Part {
 impl Part {
     /// Returns the schemes that are compiled in.
     pub(crate) fn opened(self) -> impl Iterator<Item = &'static str> {
-        let is_on = |feature: &str| match feature {
-            "sqlite" => cfg!(feature = "sqlite"),
-            "postgres" => cfg!(feature = "postgres"),
-            "mysql" => cfg!(feature = "mysql"),
-            "mongodb" => cfg!(feature = "mongodb"),
-            "amqp" => cfg!(feature = "amqp"),
-            "redis" => cfg!(feature = "redis"),
-            _ => false,
-        };
+        let features = [
+            ("sqlite", cfg!(feature = "sqlite")),
+            ("postgres", cfg!(feature = "postgres")),
+            ("mysql", cfg!(feature = "mysql")),
+            ("mongodb", cfg!(feature = "mongodb")),
+            ("amqp", cfg!(feature = "amqp")),
+            ("redis", cfg!(feature = "redis")),
+        ];
+        let is_on = move |feature: &str| features.contains(&(feature, true));
         self.schemes().iter().filter(move |(_, feature)| feature.is_none_or(is_on)).map(|(scheme, _)| *scheme)
     }
 
