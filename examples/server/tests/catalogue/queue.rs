@@ -63,9 +63,9 @@ proven_in! { ADAPTERS;
     "A12.vhost" "the virtual host is deleted, and made again" => "interrupted; joined again",
         "chat-broker-amqp/tests/servers/brokers.rs", "a_virtual_host_that_is_gone_is_waited_for";
     "A13" "RabbitMQ is short of memory (`connection.blocked`)" => "hints are refused at once; nobody waits",
-        "chat-broker-amqp/tests/servers/brokers.rs", "a_broker_short_of_memory_refuses_at_once_until_it_has_some";
+        "chat-broker-amqp/tests/servers/alone.rs", "a_broker_short_of_memory_refuses_at_once_until_it_has_some";
     "A13.job" "the same, and a job" => "refused; what is waiting is handed out",
-        "chat-broker-amqp/tests/servers/queues.rs", "a_broker_short_of_memory_takes_no_jobs_and_still_hands_them_out";
+        "chat-broker-amqp/tests/servers/alone.rs", "a_broker_short_of_memory_takes_no_jobs_and_still_hands_them_out";
     "A14" "a queue that somebody made otherwise (406)" => "an error with its name",
         "chat-broker-amqp/tests/servers/queues.rs", "a_queue_that_somebody_made_otherwise_is_a_clear_error";
     "A14.exchange" "an exchange of another kind (406)" => "an error with its name",

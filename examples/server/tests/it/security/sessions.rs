@@ -138,7 +138,7 @@ async fn a_ban_closes_all_sockets_of_a_user_and_opens_none_s8() {
 }
 
 #[tokio::test]
-async fn whose_account_is_removed_is_out_at_once_and_may_come_back() {
+async fn whose_account_is_removed_is_out_at_once_and_nobody_gets_the_name() {
     let server = Server::start(&[]);
     let phone = server.token_of_new("markerann").await;
     let sockets = sockets(&server, &[&phone]).await;
@@ -148,8 +148,8 @@ async fn whose_account_is_removed_is_out_at_once_and_may_come_back() {
     assert_eq!(server.get_as(&phone, "/api/me").await.status, 401);
     assert_eq!(server.login("markerann").await.status, 401);
     assert_eq!(send(server.operate(Method::DELETE, "/users/markerann")).await.status, 404);
-    server.register("markerann").await;
-    assert_eq!(server.login("markerann").await.status, 200, "somebody new");
+    assert_eq!(server.register("markerann").await.status, 409, "rooms know her by it");
+    assert_eq!(server.login("markerann").await.status, 401);
 }
 
 #[tokio::test]
