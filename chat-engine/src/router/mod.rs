@@ -40,7 +40,7 @@ impl Chat {
     /// Returns the routes of the chat, to be nested under any path of the host's router.
     ///
     /// `identify` turns what the host's own extractor finds into the identity the chat goes by. It cannot refuse, so a
-    /// text of which no [`UserId`] can be made is the extractor's to refuse; a number always is one (`UserId::from(7)`).
+    /// text of which no [`UserId`](chat_core::UserId) can be made is the extractor's to refuse; a number always is one (`UserId::from(7)`).
     ///
     /// ```
     /// use axum::{extract::FromRequestParts, http::{StatusCode, request::Parts}};
