@@ -283,7 +283,7 @@ class Chat:
                 waiting.add(draft.lane)
 
     def _refused(self, draft, error):
-        """This draft and all later ones to its room are sent again after a while (rule 5), a command alone (rule 6)."""
+        """This draft and all later ones to its room are sent again after a while, a command alone (rule 5)."""
         draft.apart = is_command(draft.request)
         lane = self.lanes[draft.lane]
         for other in self.unsent[self.unsent.index(draft):]:

@@ -99,7 +99,8 @@ impl Link<'_> {
             return;
         };
         if let Event::Close(close) = &history[closed].event {
-            if close.code == FAILED {
+            if close.code == FAILED && !drains.iter().any(|(start, stop)| (start..=stop).contains(&&history[closed].t))
+            {
                 return;
             }
             if close.code == 1012 && close.retry_after.is_none() {

@@ -37,7 +37,7 @@ const AT_ONCE: usize = 8;
 
 /// Is all of them. Dropping it ends the processes.
 pub(super) struct Idlers {
-    helpers: Vec<Helper>,
+    processes: Vec<Process>,
     board: Arc<Mutex<Board>>,
     halls: Vec<Arc<dyn Room>>,
     /// Speaks in all halls.
@@ -71,16 +71,16 @@ impl Idlers {
         let people: Vec<(String, RoomId)> = made.try_collect().await?;
         let halls = future::try_join_all(people.iter().map(|(_, room)| crier.hub.room(*room))).await?;
         let (board, count) = (Arc::<Mutex<Board>>::default(), all.into());
-        let mut idlers = Self { helpers: Vec::new(), board, halls, crier, count };
+        let mut idlers = Self { processes: Vec::new(), board, halls, crier, count };
         let processes = all.div_ceil(PROCESS_MAX);
         for number in 0..processes {
             let count = all / processes + u32::from(number < all % processes);
             let order = Order::Sit { people: people.clone(), count, nodes: nodes.to_vec() };
-            idlers.helpers.push(Helper::start(&order, idlers.board.clone(), recorder.clone())?);
+            idlers.processes.push(Process::start(&order, idlers.board.clone(), recorder.clone())?);
         }
         let deadline = Instant::now() + SEATED_WITHIN;
         while idlers.board.lock().seated < all {
-            if Instant::now() > deadline || idlers.helpers.iter_mut().any(Helper::has_ended) {
+            if Instant::now() > deadline || idlers.processes.iter_mut().any(Process::has_ended) {
                 return Err("those who only sit there cannot be seated".into());
             }
             sleep(Duration::from_millis(50)).await;
@@ -90,7 +90,7 @@ impl Idlers {
 
     /// Leads connections that are made from now on to these nodes.
     pub(super) fn lead(&mut self, nodes: &[SocketAddr]) -> Result<(), Failure> {
-        self.helpers.iter_mut().try_for_each(|helper| helper.order(&Order::Lead(nodes.to_vec())))
+        self.processes.iter_mut().try_for_each(|process| process.order(&Order::Lead(nodes.to_vec())))
     }
 
     /// Says something in every hall, and returns when it is stored.
@@ -150,18 +150,18 @@ async fn hall(rest: &Rest, owner: &User, number: u32, recorder: &Recorder) -> Re
 }
 
 /// Is one process.
-struct Helper {
+struct Process {
     child: Child,
     orders: ChildStdin,
 }
 
-impl Helper {
+impl Process {
     fn start(order: &Order, board: Arc<Mutex<Board>>, recorder: Recorder) -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         let mut child = command.arg("sit").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (orders, told) = pipes.ok_or("a process without pipes")?;
-        let mut helper = Self { child, orders };
+        let mut process = Self { child, orders };
         std::thread::spawn(move || {
             for line in BufReader::new(told).lines().map_while(Result::ok) {
                 if let Ok(news) = serde_json::from_str(&line) {
@@ -169,8 +169,8 @@ impl Helper {
                 }
             }
         });
-        helper.order(order)?;
-        Ok(helper)
+        process.order(order)?;
+        Ok(process)
     }
 
     fn order(&mut self, order: &Order) -> Result<(), Failure> {
@@ -182,7 +182,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill().and_then(|()| self.child.wait().map(drop));
     }

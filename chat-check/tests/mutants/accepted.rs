@@ -38,6 +38,7 @@ fn a_try_that_is_late_may_be_stored_when_its_sender_was_let_in_again() {
 #[test]
 fn a_connection_that_fails_may_leave_requests_without_an_answer() {
     let mut events = history();
+    remove(&mut events, &fault("drain"));
     remove(&mut events, &answered("a1", 1, 2, 2));
     let close = place(&events, &close("a1", 1, Some(700)));
     let Event::Close(failed) = &mut events[close] else { unreachable!() };

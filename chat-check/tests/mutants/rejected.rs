@@ -402,6 +402,16 @@ fn a_request_without_an_answer_although_a_later_one_has_its() {
 }
 
 #[test]
+fn a_request_without_an_answer_when_a_server_that_stops_says_that_the_connection_failed() {
+    rejects(P11, |events| {
+        remove(events, &answered("a1", 1, 2, 2));
+        let close = place(events, &close("a1", 1, Some(700)));
+        let Event::Close(failed) = &mut events[close] else { unreachable!() };
+        failed.code = 1011;
+    });
+}
+
+#[test]
 fn a_request_without_an_answer_although_it_was_sent_long_before() {
     rejects(P11, |events| pause(events, &close("a1", 1, Some(700)), 1_001));
 }

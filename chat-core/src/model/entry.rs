@@ -28,7 +28,8 @@ impl Draft {
     }
 }
 
-/// Is a fingerprint of a body: the first 16 bytes of SHA-256 of its stored encoding.
+/// Is a fingerprint of a body: the first 16 bytes of SHA-256 of its encoding. Of an entry it is that of the body which was
+/// sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BodyHash(pub [u8; 16]);
 

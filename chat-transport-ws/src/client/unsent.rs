@@ -26,6 +26,8 @@ type Place = (usize, usize);
 pub(super) struct Unsent {
     config: ClientConfig,
     lanes: VecDeque<Lane>,
+    /// Counts the drafts.
+    count: u64,
     online: bool,
 }
 
@@ -51,6 +53,8 @@ enum Name {
 struct Waiting {
     request: Request,
     key: Key,
+    /// Its place among all drafts.
+    number: u64,
     /// The latest try, if one is under way on this connection.
     reference: Option<u64>,
     answers: Vec<oneshot::Sender<Done>>,
@@ -58,7 +62,7 @@ struct Waiting {
 
 impl Unsent {
     pub(super) fn new(config: ClientConfig) -> Self {
-        Self { config, lanes: VecDeque::new(), online: false }
+        Self { config, lanes: VecDeque::new(), count: 0, online: false }
     }
 
     /// Keeps a draft to `room`. The same draft once more waits for the same answer.
@@ -74,8 +78,8 @@ impl Unsent {
 
     fn keep(&mut self, name: Name, key: Key, request: Request, answer: oneshot::Sender<Done>) {
         let full = self.len() >= self.config.unsent_max;
-        let has_it = |lane: &Lane| lane.name == name || matches!(lane.name, Name::Command(_, own) if own == key);
-        let lane = match self.lanes.iter().position(has_it) {
+        let own = self.lanes.iter().position(|lane| matches!(lane.name, Name::Command(_, own) if own == key));
+        let lane = match own.or_else(|| self.lanes.iter().position(|lane| lane.name == name)) {
             Some(place) => &mut self.lanes[place],
             None if full => return refuse(answer),
             None => {
@@ -90,7 +94,11 @@ impl Unsent {
                 same.answers.push(answer);
             }
             None if full => refuse(answer),
-            None => lane.drafts.push_back(Waiting { request, key, reference: None, answers: vec![answer] }),
+            None => {
+                self.count += 1;
+                let (number, reference, answers) = (self.count, None, vec![answer]);
+                lane.drafts.push_back(Waiting { request, key, number, reference, answers });
+            }
         }
     }
 
@@ -101,6 +109,7 @@ impl Unsent {
     /// The connection is open: all of them are sent again. Or it is broken: none is under way.
     pub(super) fn set_online(&mut self, online: bool) {
         self.online = online;
+        self.rejoin();
         for lane in &mut self.lanes {
             (lane.not_before, lane.refusals, lane.refused) = (None, 0, None);
             lane.drafts.iter_mut().for_each(|waiting| waiting.reference = None);
@@ -175,6 +184,24 @@ impl Unsent {
         own.drafts.push_back(command);
         self.lanes.push_back(own);
         (self.lanes.len() - 1, 0)
+    }
+
+    /// Puts commands back to where they were: a new connection begins with everything in order, and what a bot says is
+    /// no command to the server.
+    fn rejoin(&mut self) {
+        let (apart, mut lanes): (VecDeque<_>, VecDeque<_>) =
+            self.lanes.drain(..).partition(|lane| matches!(lane.name, Name::Command(..)));
+        for mut lane in apart {
+            let Name::Command(room, _) = lane.name else { continue };
+            let Some(at) = lanes.iter().position(|other: &Lane| other.name == Name::Room(room)) else {
+                lane.name = Name::Room(room);
+                lanes.push_back(lane);
+                continue;
+            };
+            lanes[at].drafts.append(&mut lane.drafts);
+            lanes[at].drafts.make_contiguous().sort_by_key(|waiting| waiting.number);
+        }
+        self.lanes = lanes;
     }
 
     /// Ends the waiting. Returns the drafts that were not answered, in order, with where they were to go.
@@ -266,8 +293,8 @@ impl Lane {
 }
 
 impl Waiting {
-    /// Tells whether the server takes it for a command if a person says it. What a bot says is never one: such a draft
-    /// stays in its order, since the server answers the later ones `behind` it.
+    /// Tells whether the server takes it for a command if a person says it. What a bot says is never one: then the server
+    /// answers the later ones `behind` it, as long as the connection lasts.
     fn is_command(&self) -> bool {
         let Request::Send { draft: Draft { body: Body::Text(text), .. }, .. } = &self.request else { return false };
         matches!(parse(&text.text), Parsed::Command(_))

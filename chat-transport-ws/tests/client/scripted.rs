@@ -116,6 +116,47 @@ async fn after_a_retryable_error_that_draft_and_the_later_ones_come_again_in_ord
 }
 
 #[tokio::test]
+async fn a_new_connection_begins_in_order_also_with_what_was_refused_as_a_command() {
+    let (fake, url) = Fake::start().await;
+    let (hub, mut peer, _) = connect(&fake, &url, config("bot")).await;
+    let posts = post_all(&room(&hub), &["a", "/x", "y"]);
+    let first = hear_sends(&mut peer, 3).await;
+    peer.refuse(&first[1], "draining", true).await;
+    peer.close(1012).await;
+    let (mut peer, _) = fake.welcome().await;
+    let again = hear_sends(&mut peer, 3).await;
+    assert_eq!(keys(&again), keys(&first), "to a bot's server /x is a text like others");
+    for (send, seq) in again.iter().zip(1..) {
+        peer.ack(send, seq).await;
+    }
+    assert_eq!(answers(posts).await.iter().map(place).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_command_that_waits_alone_and_is_posted_again_is_one_command() {
+    let (fake, url) = Fake::start().await;
+    let (hub, mut peer, _) = connect(&fake, &url, config("ann")).await;
+    let (room, command) = (room(&hub), Draft::text("/x"));
+    let post = |draft: Draft| {
+        let room = room.clone();
+        tokio::spawn(async move { room.post(draft).await.map_err(|error| error.code) })
+    };
+    let (first, other) = (post(command.clone()), post(Draft::text("a")));
+    let sends = hear_sends(&mut peer, 2).await;
+    let (x, a) = if sends[0]["body"]["text"] == "/x" { (&sends[0], &sends[1]) } else { (&sends[1], &sends[0]) };
+    peer.refuse(x, "retry", true).await;
+    let again = hear_sends(&mut peer, 1).await;
+    let (same, later) = (post(command), post(Draft::text("b")));
+    let b = hear_sends(&mut peer, 1).await;
+    assert_eq!(b[0]["body"]["text"], "b", "the same command is on its way already");
+    peer.ack(a, 1).await;
+    peer.ack(&b[0], 2).await;
+    peer.say(json!({"type": "accepted", "ref": again[0]["ref"], "key": again[0]["key"]})).await;
+    assert_eq!((place(&answers(other).await), place(&answers(later).await)), (1, 2));
+    assert_eq!((answers(first).await, answers(same).await), (Ok(Posted::Accepted), Ok(Posted::Accepted)));
+}
+
+#[tokio::test]
 async fn an_ack_of_an_earlier_try_counts() {
     let (fake, url) = Fake::start().await;
     let (hub, mut peer, _) = connect(&fake, &url, config("ann")).await;

@@ -62,7 +62,7 @@ pub(super) async fn open(url: &str) -> Result<Box<dyn AccountStore>, Failure> {
         .journal_mode(SqliteJournalMode::Wal)
         // What was answered as registered survives a power cut.
         .synchronous(SqliteSynchronous::Full)
-        // Whose account is removed is not to be found in free pages either.
+        // The name and the password of who is removed are not to be found in free pages either.
         .pragma("secure_delete", "on")
         .busy_timeout(BUSY);
     keep_private(url)?;

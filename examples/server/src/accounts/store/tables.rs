@@ -187,11 +187,12 @@ impl<P: Sql> AccountStore for Tables<P> {
     }
 
     async fn remove(&self, id: &str) -> Result<(), Failure> {
+        // The password first: from then on no login begins, whatever becomes of the rest.
         for sql in [
+            "UPDATE account_users SET name = '', password = '' WHERE id = ?",
             "DELETE FROM account_logins WHERE account = ?",
             "DELETE FROM account_places WHERE account = ?",
             "DELETE FROM account_bans WHERE account = ?",
-            "UPDATE account_users SET name = '', password = '' WHERE id = ?",
         ] {
             self.0.execute(sql, &[Arg::Text(id)]).await?;
         }
@@ -231,7 +232,7 @@ impl<P: Sql> AccountStore for Tables<P> {
     async fn login(&self, token: &[u8], now: i64) -> Result<Option<LoginRow>, Failure> {
         let sql = "SELECT l.account, u.name, l.login, l.expires \
                    FROM account_logins AS l JOIN account_users AS u ON u.id = l.account \
-                   WHERE l.token = ? AND l.expires > ?";
+                   WHERE l.token = ? AND l.expires > ? AND u.password <> ''";
         let rows: Vec<(String, String, String, i64)> = self.rows(sql, &[Arg::Bytes(token), Arg::Int(now)]).await?;
         let row = |(user, name, login, expires)| LoginRow { user, name, login, expires };
         Ok(rows.into_iter().next().map(row))
