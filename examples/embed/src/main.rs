@@ -77,6 +77,7 @@ async fn tell_paid(chat: &Chat, customer: &Customer, order: u32) -> Result<(), H
     let spec = RoomSpec::private(format!("Order {order}")).named(format!("order:{order}"));
     let room = chat.hub(Identity::system()).create(spec.members([UserId::from(customer.number)])).await?;
     let (kind, text) = ("shop.paid".to_owned(), format!("Order {order} is paid"));
+    // `Draft::new` makes a key. A shop that tells it again after a crash keeps the key with the order: under one key it is told once.
     room.post(Draft::new(Body::Custom { kind, text, data: json!({ "order": order }) })).await?;
     Ok(())
 }
