@@ -223,11 +223,10 @@ impl Follows {
         self.receivers.iter().filter_map(Weak::upgrade).for_each(|receiver| receiver.signal(room, signal));
     }
 
-    /// A draft of ours was stored here.
+    /// A draft of ours was stored here, perhaps before the room is followed.
     pub(super) fn stored(&mut self, cursor: Cursor) {
-        if let Some(room) = self.rooms.get_mut(&cursor.room) {
-            room.stored = Some(further(room.stored, cursor));
-        }
+        let room = self.rooms.entry(cursor.room).or_default();
+        room.stored = Some(further(room.stored, cursor));
     }
 
     /// Tells whether an answer is due.

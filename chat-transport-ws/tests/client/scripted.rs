@@ -228,6 +228,25 @@ async fn what_is_not_known_is_passed_over_and_moves_the_cursor() {
 }
 
 #[tokio::test]
+async fn what_one_posted_before_the_room_was_followed_is_before_its_head() {
+    let (fake, url) = Fake::start().await;
+    let (hub, mut peer, _) = connect(&fake, &url, config("ann")).await;
+    let room = room(&hub);
+    let posts = post_all(&room, &["before"]);
+    let sent = hear_sends(&mut peer, 1).await;
+    peer.ack(&sent[0], 2).await;
+    answers(posts).await;
+    let mut events = room.events(Start::Head);
+    peer.hear("follow").await;
+    peer.say(followed(room.id(), 0, &Value::Null)).await; // the server follows a new room by itself
+    for seq in 1..=3 {
+        peer.say(text(room.id(), seq)).await;
+    }
+    assert_eq!(next(&mut events).await, Event::Followed { room: room.id(), head: seq(2) });
+    assert_eq!(next_seq(&mut events).await, 3);
+}
+
+#[tokio::test]
 async fn gaps_and_resets_are_told() {
     let (fake, url) = Fake::start().await;
     let (hub, mut peer, _) = connect(&fake, &url, config("ann")).await;
