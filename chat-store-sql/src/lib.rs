@@ -56,7 +56,7 @@ mod mysql;
 mod people;
 #[cfg(test)]
 mod plans;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;

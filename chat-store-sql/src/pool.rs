@@ -1,6 +1,7 @@
 //! Connections that are lent, and used again only if they come back.
 
 use std::{
+    future::Future,
     ops::{Deref, DerefMut},
     sync::Arc,
     time::Duration,
@@ -12,8 +13,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
-
-use crate::server::Server;
 
 /// How long to wait for a connection, or for a server to take one: 5 s, as long as a sender waits for the engine.
 const LENT_WITHIN: Duration = Duration::from_secs(5);
@@ -46,13 +45,17 @@ impl<C: sqlx::Connection> Pool<C> {
         Self { idle: Arc::default(), permits }
     }
 
-    pub(crate) async fn lend<S: Server<Connection = C>>(&self, server: &S) -> Result<Lent<C>, StoreError> {
+    /// Lends a connection, which is made by `connect` if none is idle.
+    pub(crate) async fn lend(
+        &self,
+        connect: impl Future<Output = Result<C, StoreError>>,
+    ) -> Result<Lent<C>, StoreError> {
         let unavailable = |what: &str| StoreError::new(StoreErrorKind::Unavailable, what);
         let permit = timeout(LENT_WITHIN, self.permits.clone().acquire_owned()).await;
         let permit = permit.ok().and_then(Result::ok).ok_or_else(|| unavailable("wait for a connection"))?;
         let connection = match self.take().await {
             Some(connection) => connection,
-            None => timeout(LENT_WITHIN, server.connect()).await.map_err(|_| unavailable("connect"))??,
+            None => timeout(LENT_WITHIN, connect).await.map_err(|_| unavailable("connect"))??,
         };
         Ok(Lent { connection, idle: self.idle.clone(), _permit: permit })
     }

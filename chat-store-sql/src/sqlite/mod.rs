@@ -9,14 +9,14 @@ mod writer;
 use std::time::Duration;
 
 use chat_core::{StoreError, StoreErrorKind};
-use sqlx::{SqliteConnection, SqlitePool, pool::PoolConnection, sqlite::SqliteConnectOptions};
+use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use self::writer::{Job, Writer};
 use crate::{
     Dialect, SqlConfig,
     backend::Backend,
-    error::during,
+    pool::{Lent, Pool},
     prefix::Prefix,
     work::{Answer, Work},
 };
@@ -30,7 +30,8 @@ const WAITING_MAX: usize = 256;
 /// transaction. Readers have connections of their own and are never in its way (write-ahead log).
 pub(crate) struct Sqlite {
     work: mpsc::Sender<Job>,
-    readers: SqlitePool,
+    readers: Pool<SqliteConnection>,
+    to_read: SqliteConnectOptions,
     prefix: Prefix,
     options: SqliteConnectOptions,
     busy_timeout: Duration,
@@ -42,28 +43,30 @@ impl Sqlite {
         let options = open::options(config)?;
         let mut connection = open::connect(&options, config.busy_timeout).await?;
         open::prepare(&mut connection, &prefix, config).await?;
-        let readers = open::readers(&options, config.readers).await?;
+        let (readers, to_read) = (Pool::new(config.readers), open::to_read(&options));
+        // A database in memory lives as long as a connection: also while the writer has none.
+        readers.lend(open::connect(&to_read, config.busy_timeout)).await?.give_back();
 
         let (work, jobs) = mpsc::channel(WAITING_MAX);
         tokio::spawn(Writer::new(connection, options.clone(), prefix.clone()).run(jobs));
-        Ok(Self { work, readers, prefix, options, busy_timeout: config.busy_timeout })
+        Ok(Self { work, readers, to_read, prefix, options, busy_timeout: config.busy_timeout })
     }
 }
 
 impl Backend for Sqlite {
     type Connection = SqliteConnection;
-    type Reader = PoolConnection<sqlx::Sqlite>;
+    type Reader = Lent<SqliteConnection>;
 
     fn prefix(&self) -> &Prefix {
         &self.prefix
     }
 
     async fn reader(&self) -> Result<Self::Reader, StoreError> {
-        self.readers.acquire().await.map_err(during("take a connection to read"))
+        self.readers.lend(open::connect(&self.to_read, self.busy_timeout)).await
     }
 
     fn give_back(&self, reader: Self::Reader) {
-        drop(reader); // sqlx's pool sees to it by itself
+        reader.give_back();
     }
 
     async fn write(&self, work: Work) -> Result<Answer, StoreError> {

@@ -7,8 +7,8 @@ use std::{
 
 use chat_core::{StoreError, StoreErrorKind};
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::time::Instant;
 
@@ -76,16 +76,9 @@ pub(super) async fn connect(options: &SqliteConnectOptions, within: Duration) ->
     }
 }
 
-pub(super) async fn readers(options: &SqliteConnectOptions, count: u32) -> Result<SqlitePool, StoreError> {
-    let options = options.clone().pragma("query_only", "true").pragma("cache_size", READER_CACHE);
-    let pool = SqlitePoolOptions::new()
-        .min_connections(1) // a database in memory lives as long as a connection
-        .max_connections(count)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(Duration::from_secs(5)) // reads are short: who waits longer is better told
-        .test_before_acquire(false); // a file does not hang up
-    pool.connect_with(options).await.map_err(during("open connections to read"))
+/// Returns the options of connections that read.
+pub(super) fn to_read(options: &SqliteConnectOptions) -> SqliteConnectOptions {
+    options.clone().pragma("query_only", "true").pragma("cache_size", READER_CACHE)
 }
 
 /// Checks what the file system made of our wishes, then makes or checks the schema.
