@@ -6,15 +6,15 @@ mod common;
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use chat_core::{
-    Action, Code, Draft, Engine, Event, Hub, Identity, Key, LogStore, Members, Policy, RoomId, RoomSpec, Seq, Start,
-    StoreError,
+    Action, Code, Cursor, Draft, Engine, Event, Hub, Identity, Key, LogStore, Members, Policy, Posted, RoomId,
+    RoomSpec, Seq, Start, StoreError,
     conformance::faulty::{Call, FaultyStore, StoreFault},
     memory::MemoryStore,
     protocol::Target,
@@ -167,6 +167,55 @@ async fn one_poll_catches_up_however_much_was_missed() {
     events.texts(3_000).await;
     let polls = posted.elapsed().as_secs_f64() / limits().poll.as_secs_f64();
     assert!(polls < 3.0, "{polls} polls; at a page each it would be 12");
+}
+
+/// Counts what is read of one room's log, and takes its time for it, so that all who come at once meet.
+#[derive(Default)]
+struct CountsReads {
+    room: OnceLock<RoomId>,
+    reads: AtomicUsize,
+}
+
+#[async_trait]
+impl StoreFault for CountsReads {
+    async fn before(&self, call: &mut Call) -> Result<(), StoreError> {
+        if let Call::Read { room, .. } = call
+            && self.room.get() == Some(room)
+        {
+            self.reads.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+}
+
+/// As after a node has died: nobody follows the room where all its people come to.
+#[tokio::test]
+async fn all_who_resume_a_room_at_once_share_what_is_read_of_it() {
+    let names: Vec<_> = (0..50).map(|number| format!("u{number}")).collect();
+    let store = Arc::new(FaultyStore::new(MemoryStore::new(), CountsReads::default()));
+    let engine = async || Engine::builder().limits(limits()).store(store.clone()).build().await.unwrap();
+    let (before, after) = (engine().await, engine().await);
+    let spec = RoomSpec::public("r").members(names.iter().map(|name| user(name)));
+    let room = before.hub(human("ann")).create(spec).await.unwrap();
+    let mut places = Vec::new();
+    for number in 0..20 {
+        let Posted::Stored { seq, id } = room.post(Draft::text(number.to_string())).await.unwrap() else { panic!() };
+        places.push(Cursor::new(room.id(), seq, Some(id)));
+    }
+    let _ = store.fault().room.set(room.id());
+    let mut clients: Vec<_> = names.iter().map(|name| Client::connect(&after, name)).collect();
+    for client in &mut clients {
+        let _ = client.say(&json!({"type": "hello", "ref": 1, "cursors": [places[9]]}));
+    }
+    for client in &mut clients {
+        for number in 10..20 {
+            let entry = client.until(|frame| frame["type"] == "entry" && frame["room"] == json!(room.id())).await;
+            assert_eq!(entry["body"]["text"], number.to_string());
+        }
+    }
+    let reads = store.fault().reads.load(Ordering::SeqCst);
+    assert_eq!(reads, 2, "where the room stands, and what was missed");
 }
 
 /// Removes bob just when his backlog begins to be read.

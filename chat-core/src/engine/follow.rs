@@ -5,6 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::MutexGuard;
+
 use super::{Inner, reads::visible_since};
 use crate::{
     fanout::{Attach, Class, Followed, Judged, LiveRoom, Push, Seat, Standing, entry_frame},
@@ -121,12 +123,15 @@ impl Inner {
             From::Client(Start::Oldest) => Cursor::start(room),
             From::Client(Start::Head) => first,
             From::Client(Start::After(cursor)) if was_skipped(&access, cursor) => cursor,
-            From::Client(Start::After(cursor)) => self.checked(seat, cursor, first).await?,
+            From::Client(Start::After(cursor)) => {
+                self.reach_back(live, cursor.seq).await?;
+                self.checked(seat, live, cursor, first).await?
+            }
         };
         // What a session was told before it was parked, or stood in the inbox before hello, it does not act on again.
         let notices_after = if let From::Parked(cursor) = from { cursor.seq } else { access.as_of };
         if !matches!(from, From::Parked(_)) {
-            at.id = self.id_at(at, first).await?;
+            at.id = self.id_at(live, at, first).await?;
             let head = at.seq;
             let frame = ServerFrame::Followed { reference: wish.reference.take(), cursor: at };
             seat.push(Class::Answer, &frame, Some(Event::Followed { room, head }));
@@ -181,6 +186,10 @@ impl Inner {
         if let Some(head) = live.head(access.as_of).await {
             return Ok(head);
         }
+        let _turn = self.turn(live).await;
+        if let Some(head) = live.head(access.as_of).await {
+            return Ok(head); // whoever had the turn before has found it out
+        }
         // First the place, then the read: what is committed in between is either delivered or read.
         live.begin(access.as_of, None, access.guard).await;
         let tail = self.read_log(live.id(), access.as_of.prev()).await?;
@@ -193,10 +202,35 @@ impl Inner {
         Ok(live.head(access.as_of).await.unwrap_or(Cursor::new(live.id(), access.as_of, id)))
     }
 
+    /// Brings a room's ring back to where a client left off, if that is near: one reading for all who come at once.
+    async fn reach_back(&self, live: &LiveRoom, at: Seq) -> Result<(), HubError> {
+        if !live.falls_short_of(at, PAGE.into()).await {
+            return Ok(());
+        }
+        let turn = self.turn(live).await;
+        if turn.is_some() && live.falls_short_of(at, PAGE.into()).await {
+            live.reach_back(self.read_log(live.id(), at.prev()).await?).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the turn to read a room's log. There is none while a call has failed: nobody waits for others then, and
+    /// what was remembered is not relied on.
+    async fn turn<'a>(&self, live: &'a LiveRoom) -> Option<MutexGuard<'a, ()>> {
+        if self.doubts_store() {
+            return None;
+        }
+        let turn = live.repairing().await;
+        (!self.doubts_store()).then_some(turn)
+    }
+
     /// Checks a client's cursor by the id at its position. One that is not of this log is answered `reset`, and the
     /// session begins at the head.
-    async fn checked(&self, seat: &Seat, cursor: Cursor, head: Cursor) -> Result<Cursor, HubError> {
+    async fn checked(&self, seat: &Seat, live: &LiveRoom, cursor: Cursor, head: Cursor) -> Result<Cursor, HubError> {
         if cursor.seq == Seq::ZERO || (cursor.seq == head.seq && cursor.id == head.id && cursor.id.is_some()) {
+            return Ok(cursor);
+        }
+        if !self.doubts_store() && live.holds(cursor).await {
             return Ok(cursor);
         }
         let found =
@@ -215,12 +249,15 @@ impl Inner {
     }
 
     /// Returns the id at a place, so that the client can resume from it.
-    async fn id_at(&self, at: Cursor, head: Cursor) -> Result<Option<EntryId>, HubError> {
+    async fn id_at(&self, live: &LiveRoom, at: Cursor, head: Cursor) -> Result<Option<EntryId>, HubError> {
         if at.id.is_some() || at.seq == Seq::ZERO {
             return Ok(at.id);
         }
         if at.seq == head.seq {
             return Ok(head.id);
+        }
+        if let Some(id) = live.id_before(at.seq.next()).await {
+            return Ok(Some(id));
         }
         let found = self.store.read(at.room, at.seq.prev(), 1).await.map_err(|error| self.store_failed(&error))?;
         Ok(found.first().filter(|entry| entry.seq == at.seq).map(|entry| entry.id))

@@ -288,7 +288,7 @@ impl Inner {
     async fn was_revoked(&self, inbox: &Access, who: &Identity, shown: Timestamp) -> Result<bool, HubError> {
         let since = who.issued.map_or(shown, |issued| issued.min(shown));
         let mut through = inbox.as_of;
-        loop {
+        while through > Seq::ZERO {
             let after = Seq::from_stored(through.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
             let page = self.store.read(inbox.room.id, after, REVOCATIONS_LOOKED_AT).await;
             let page = page.map_err(|error| self.store_failed(&error))?;
@@ -306,6 +306,7 @@ impl Inner {
             }
             through = after;
         }
+        Ok(false)
     }
 
     /// Lists the rooms a session follows, in one query: pages are cut by time, and rooms of one millisecond at the

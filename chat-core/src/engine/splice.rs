@@ -312,6 +312,20 @@ fn who_subscribes_while_others_post_receives_everything_once_and_in_order() {
 }
 
 #[test]
+fn who_resumes_while_the_ring_is_brought_back_receives_everything_once_and_in_order() {
+    explore(|| async {
+        let world = World::new(8).await;
+        let (ann, bob) = (Visitor::new(&world, "ann", 100), Visitor::new(&world, "bob", 100));
+        let (one, two) = (Start::After(cursor(&world, 1).await), Start::After(cursor(&world, 2).await));
+        join_all([ann.follows(two), world.posts(2), bob.follows(one), world.posts(2)]).await;
+        for (visitor, after) in [(ann, 2), (bob, 1)] {
+            visitor.settle().await;
+            assert_eq!(visitor.check_consecutive(after).len() as u64, 7 - after);
+        }
+    });
+}
+
+#[test]
 fn a_parked_session_resumes_without_gap_while_others_post() {
     explore(|| async {
         let world = World::new(2).await;

@@ -150,6 +150,34 @@ impl LiveRoom {
         passed.map(|passed| passed.entry.id)
     }
 
+    /// Tells whether the ring does not reach back to a place, but would if at most `entries_max` were put before it.
+    pub(crate) async fn falls_short_of(&self, at: Seq, entries_max: usize) -> bool {
+        let state = self.state.lock().await;
+        let Some(next) = state.next else { return false };
+        let at = at.max(Seq::FIRST);
+        let near = next.get().saturating_sub(at.get()) <= self.ring_entries.min(entries_max) as u64;
+        near && state.begins().is_some_and(|first| at < first)
+    }
+
+    /// Puts what was read from the log before what has passed, as far as the ring has places.
+    pub(crate) async fn reach_back(&self, entries: Vec<Entry>) {
+        let mut state = self.state.lock().await;
+        let Some(begins) = state.begins() else { return };
+        for entry in entries.into_iter().rev().skip_while(|entry| entry.seq >= begins) {
+            let continues = state.begins() == Some(entry.seq.next());
+            let of_another_log = state.ring.is_empty() && state.last.is_some_and(|last| last != entry.id);
+            if !continues || of_another_log || state.ring.len() >= self.ring_entries {
+                break;
+            }
+            state.ring.push_front(Passed { entry: Arc::new(entry), frames: Vec::new() });
+        }
+    }
+
+    /// Tells whether the ring holds the entry at a place.
+    pub(crate) async fn holds(&self, place: Cursor) -> bool {
+        place.id.is_some() && self.id_before(place.seq.next()).await == place.id
+    }
+
     /// Returns the last position that has passed, with its id where that is known.
     pub(crate) async fn stands(&self) -> Option<Cursor> {
         let state = self.state.lock().await;
@@ -407,6 +435,11 @@ impl State {
         let first = self.ring.front()?.entry.seq;
         let at = usize::try_from(entry.seq.get().checked_sub(first.get())?).ok()?;
         self.ring.get(at).map(|passed| passed.entry.id == entry.id)
+    }
+
+    /// Returns the first position that the ring holds, or the one that will be.
+    fn begins(&self) -> Option<Seq> {
+        self.ring.front().map(|passed| passed.entry.seq).or(self.next)
     }
 
     fn seats(&self) -> impl Iterator<Item = &Arc<Seat>> {
