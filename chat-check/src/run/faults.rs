@@ -48,6 +48,8 @@ pub(super) struct Breaker<'a> {
     /// Which of the servers beside the store is broken.
     pub(super) service: String,
     pub(super) rest: &'a Rest,
+    /// In how many rooms people talk.
+    pub(super) rooms: u64,
     pub(super) clients: Vec<&'a Client>,
     pub(super) recorder: &'a Recorder,
     pub(super) chance: Chance,

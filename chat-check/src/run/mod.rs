@@ -155,6 +155,9 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     if plan.scenario.breaks_store() {
         store.own()?; // before anybody is troubled
     }
+    if plan.scenario == Scenario::Storm {
+        store.count_reads()?; // before anybody is connected
+    }
     let standbys =
         if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
     let mut beside = Beside::open(plan, folder, network.as_ref())?;
@@ -214,6 +217,7 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
         beside,
         service,
         rest,
+        rooms: stage.rooms(),
         clients,
         recorder,
         chance,
