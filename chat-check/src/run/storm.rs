@@ -13,6 +13,7 @@ const BACK_WITHIN: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const MEASURE_EVERY: Duration = Duration::from_millis(250);
 const SESSIONS: &str = "chat_sessions";
+
 impl Breaker<'_> {
     /// Kills the node with the most sessions, and measures until all who sat there have heard what was said since.
     pub(super) async fn storm(&mut self, start: u64) -> Result<(), Failure> {
