@@ -7,7 +7,7 @@ use chat_core::{
     broker::{Heard, Hearing, Topic},
     model::NodeId,
 };
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, future::try_join_all};
 use lapin::{
     Channel, Connection, Consumer,
     message::Delivery,
@@ -207,12 +207,12 @@ impl Ear {
     pub(crate) async fn ignore(&self, topics: &[Topic]) -> Result<(), Failure> {
         self.topics.lock().retain(|topic| !topics.contains(topic));
         let Some(queue) = self.queue_if_partitioned() else { return Ok(()) };
-        for topic in topics {
+        // Unlike a binding, each has an answer: all are asked before the first one is there.
+        let unbound = topics.iter().map(|topic| {
             let (name, exchange) = (queue.name.clone(), self.exchange.name.clone());
-            let unbind = queue.channel.queue_unbind(name, exchange, key(*topic), FieldTable::default());
-            ask(unbind).await.inspect_err(|_| self.doubt())?;
-        }
-        Ok(())
+            queue.channel.queue_unbind(name, exchange, key(*topic), FieldTable::default())
+        });
+        ask(try_join_all(unbound)).await.map(drop).inspect_err(|_| self.doubt())
     }
 
     fn queue_if_partitioned(&self) -> Option<Queue> {

@@ -187,6 +187,7 @@ pub trait LogStore: Send + Sync {
     /// * `a_known_key_answers_its_position`: same author, key and body: [`Outcome::Duplicate`], also within one
     ///   share, also when the guard is old, also for a deleted message.
     /// * `a_known_key_with_another_body_conflicts`: [`Outcome::Conflict`], and nothing changes.
+    /// * `a_retry_is_known_by_what_was_sent`: by the entry's `hash`, which need not be that of the body to be stored.
     /// * `keys_belong_to_one_room_and_author`: the same key elsewhere is another key.
     /// * `an_old_guard_is_stale`: when the room's guard is above the one given, unknown keys are not stored:
     ///   [`Outcome::Stale`].

@@ -44,6 +44,16 @@ async fn the_first_entry_of_a_private_room_is_judged_like_every_other() {
     assert_eq!(eve.room(room).await.err().unwrap().code, Code::NotFound);
 }
 
+#[tokio::test]
+async fn a_room_begins_with_no_more_members_than_one_look_can_judge() {
+    let engine = engine().await;
+    let ann = engine.hub(human("ann"));
+    let crowd = |count| RoomSpec::public("tea").members((0..count).map(|number| user(&format!("p{number}"))));
+    let refused = ann.create(crowd(257)).await.err().unwrap();
+    assert_eq!((refused.code, &*refused.message), (Code::InvalidBody, "too many first members"));
+    ann.create(crowd(256)).await.unwrap();
+}
+
 /// A host that allows everything.
 struct Everything;
 

@@ -21,6 +21,7 @@ pub struct RedisConfig {
     /// | `redis://user:password@host:6379/0` | one server |
     /// | `redis+cluster://user:password@host1:6379,host2:6379` | a Redis Cluster, of which these are some nodes |
     /// | `rediss://…`, `rediss+cluster://…` | the same over TLS, with the feature `tls` |
+    /// | `…?namespace=chat` | the namespace; there is no other parameter |
     ///
     /// Without a password only loopback is allowed: who reaches a Redis can do anything to it.
     pub url: String,
@@ -60,8 +61,8 @@ impl RedisConfig {
         if scheme == "rediss" && !cfg!(feature = "tls") {
             return Err(Failure::refused("rediss: needs the feature `tls`"));
         }
-        // Nothing else that the driver knows: one of its parameters switches the check of certificates off.
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        check(rest, query)?;
         let (secret, place) = rest.rsplit_once('@').map_or((None, rest), |(secret, place)| (Some(secret), place));
         let (hosts, database) = place.split_once('/').unwrap_or((place, ""));
         let whole = |host: &str| match secret {
@@ -88,6 +89,23 @@ pub(crate) struct Seeds {
     pub(crate) servers: Vec<ConnectionInfo>,
     pub(crate) is_cluster: bool,
     pub(crate) namespace: String,
+}
+
+/// Refuses what nothing would read: a name that is misspelt would be one that is not set. What the driver knows is not
+/// passed on to it: one of its words after a `#` switches the check of certificates off.
+fn check(rest: &str, query: &str) -> Result<(), Failure> {
+    if rest.contains('#') || query.contains('#') {
+        return Err(Failure::refused("the URL of a Redis has nothing after a #; in a password it is written %23"));
+    }
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    match names.filter(|name| !name.is_empty()).find(|name| *name != "namespace") {
+        // A password that was not escaped may stand where a name should.
+        Some(name) if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) => {
+            Err(Failure::refused(format!("the URL's parameter `{name}` is unknown; there is only namespace")))
+        }
+        Some(_) => Err(Failure::refused("the URL has an unknown parameter; there is only namespace")),
+        None => Ok(()),
+    }
 }
 
 /// Reads the URL of one server.
@@ -138,6 +156,20 @@ mod tests {
             assert!(format!("{refused:?}").contains("password"), "{url}");
         }
         assert!(hosts("redis://user:password@db").is_some());
+    }
+
+    #[test]
+    fn a_parameter_that_nothing_reads_is_refused() {
+        for (url, said) in [
+            ("redis://localhost?namspace=a", "parameter `namspace` is unknown; there is only namespace"),
+            ("redis+cluster://localhost,127.0.0.1?namespace=a&timeout=5", "parameter `timeout`"),
+            ("redis://:s3?cret/@localhost", "an unknown parameter"),
+            ("rediss://:s3cret@db/#insecure", if cfg!(feature = "tls") { "nothing after a #" } else { "`tls`" }),
+        ] {
+            let refused = format!("{:?}", RedisConfig::new(url).resolve().err().unwrap());
+            assert!(refused.contains(said) && !refused.contains("cret"), "{url}: {refused}");
+        }
+        assert!(hosts("redis://localhost?namespace=a").is_some());
     }
 
     #[test]

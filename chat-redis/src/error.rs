@@ -1,5 +1,7 @@
 //! What the driver's errors mean to the engine.
 
+use std::borrow::Cow;
+
 use chat_core::{
     broker::{BrokerError, BrokerErrorKind},
     presence::{PresenceError, PresenceErrorKind},
@@ -11,7 +13,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 #[derive(Debug)]
 pub(crate) struct Failure {
     trouble: Trouble,
-    context: &'static str,
+    context: Cow<'static, str>,
     source: Option<RedisError>,
 }
 
@@ -26,18 +28,18 @@ enum Trouble {
 
 impl Failure {
     /// Says that something is wrong with what we were told.
-    pub(crate) fn refused(context: &'static str) -> Self {
-        Self { trouble: Trouble::Refused, context, source: None }
+    pub(crate) fn refused(context: impl Into<Cow<'static, str>>) -> Self {
+        Self { trouble: Trouble::Refused, context: context.into(), source: None }
     }
 
     /// Says that something cannot be had now.
     pub(crate) fn unavailable(context: &'static str) -> Self {
-        Self { trouble: Trouble::Unavailable, context, source: None }
+        Self { trouble: Trouble::Unavailable, context: context.into(), source: None }
     }
 
     /// Says what an error of the driver means.
     pub(crate) fn of(context: &'static str) -> impl Fn(RedisError) -> Self {
-        move |error| Self { trouble: trouble(&error), context, source: Some(error) }
+        move |error| Self { trouble: trouble(&error), context: context.into(), source: Some(error) }
     }
 }
 

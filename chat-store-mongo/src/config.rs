@@ -67,7 +67,8 @@ impl MongoConfig {
             let rule = "a namespace is at most 32 of a-z, 0-9 and _, and begins with no digit";
             return Err(StoreError::new(StoreErrorKind::Other, rule));
         }
-        let mut options = ask("read the URL of a MongoDB", ClientOptions::parse(&self.url)).await?;
+        let read = "read the URL of a MongoDB, whose parameters are namespace and those of the driver";
+        let mut options = ask(read, ClientOptions::parse(&self.url)).await?; // which refuses those that it does not know
         options.app_name.get_or_insert_with(|| "chat-engine".to_owned());
         options.server_selection_timeout.get_or_insert(PRIMARY_WITHIN);
         options.connect_timeout.get_or_insert(PRIMARY_WITHIN);
@@ -132,6 +133,15 @@ mod tests {
         assert_eq!(options.read_concern, Some(ReadConcern::majority()));
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         assert_eq!(options.selection_criteria, Some(primary));
+    }
+
+    #[tokio::test]
+    async fn a_parameter_that_nothing_reads_is_refused() {
+        for (url, name) in [("mongodb://h/d?namspace=a_", "namspace"), ("mongodb://h/d?namespace=a_&tsl=true", "tsl")] {
+            let error = MongoConfig::new(url).options().await.unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} is an invalid option")), "{error}");
+            assert!(error.contains("parameters are namespace"), "{error}");
+        }
     }
 
     #[test]

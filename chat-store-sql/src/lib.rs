@@ -73,7 +73,7 @@ mod server;
 mod sqlite;
 mod statements;
 mod steps;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod url;
 mod work;
 

@@ -305,6 +305,8 @@ class Chat:
         lane.refusals = 0
         if lane.refused is draft:
             lane.refused = None
+        if draft.apart:  # nobody else is on its lane
+            del self.lanes[draft.lane]
         draft.answer.cancelled() or draft.answer.set_result(answer)
         self._send_drafts()
 

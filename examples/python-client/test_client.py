@@ -230,6 +230,20 @@ class Vectors(unittest.IsolatedAsyncioTestCase):
 
         await self.play_all(play, vectors("server-frames")["vectors"])
 
+    async def test_a_refused_command_leaves_nothing_behind(self):
+        async with Player() as player:
+            await player.greet({})
+            error = {"type": "error", "ref": "$a.ref", "key": "$a.key", "retryable": True, "message": ""}
+            for answer in {"type": "accepted"}, {"type": "error", "name": "not_member", "retryable": False}:
+                await player.do("post", to="eve", text="/stock=aapl.us", **{"as": "a"})
+                for _ in range(2):
+                    await player.expect({"type": "send"}, **{"as": "a"})
+                    await player.say(error | {"name": "unavailable", "retry_after_ms": 1})
+                await player.expect({"type": "send"}, **{"as": "a"})
+                await player.say(error | answer)
+                await soon(player.answers["a"])
+            self.assertEqual(list(player.chat.lanes), ["eve"])
+
     def test_waits(self):
         for wait in vectors("backoff")["waits"]:
             with self.subTest(**wait):

@@ -1,7 +1,10 @@
 //! A broker that is cut off, hangs, is full, or whose things are deleted under our hands.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,7 +12,8 @@ use bytes::Bytes;
 use chat_broker_amqp::AmqpBroker;
 use chat_check::proxy::{Proxy, Way};
 use chat_core::{
-    broker::{Attached, Broker, BrokerErrorKind, Heard, Topic},
+    broker::{Attached, Bridge, Broker, BrokerErrorKind, Heard, Topic},
+    memory::MemoryBroker,
     model::NodeId,
 };
 use futures::{StreamExt, future::join_all};
@@ -232,6 +236,33 @@ async fn two_namespaces_never_hear_each_other() {
         ours = theirs; // both live until here
         drop(ours);
     }
+}
+
+/// A node that restarts, or whose people leave, says this of all its topics at once. Asked one after the other on a
+/// link as slow as this, they would take ten seconds, and the bridge would give up and be asked again and again.
+#[tokio::test]
+#[ignore = "needs RabbitMQ: scripts/test"]
+async fn all_topics_are_listened_to_and_ignored_in_time_behind_a_bridge_on_a_slow_link() {
+    let (place, proxy) = (Place::make(), Proxy::to(server()).await.unwrap());
+    let slow = AmqpBroker::new(place.config_at(&proxy.address().to_string(), "&partitioned=1"));
+    let bridge = Bridge::new(Arc::new(MemoryBroker::new()), Arc::new(slow));
+    let Attached { link, heard: _heard } = bridge.attach(NodeId::random([8; 16])).await.unwrap();
+    for way in [Proxy::requests, Proxy::answers] {
+        way(&proxy, Way::Delay(Duration::from_millis(5)));
+    }
+    let all: Vec<_> = (0..Topic::COUNT).filter_map(Topic::new).collect();
+    link.listen(&all).await.unwrap();
+    assert_bindings(&place, all.len());
+    link.ignore(&all[1..]).await.unwrap();
+    assert_bindings(&place, 1);
+}
+
+/// Says how many keys lead from the exchange of the partitions to queues.
+fn assert_bindings(place: &Place, count: usize) {
+    let exchange = place.name("direct");
+    erlang(&format!(
+        "{count} = length(rabbit_binding:list_for_source(rabbit_misc:r(<<\"/\">>, exchange, <<\"{exchange}\">>)))"
+    ));
 }
 
 /// Whoever can publish to the exchange can write anything.

@@ -44,6 +44,12 @@ impl<'h> Members<'h> {
         !self.may_receive(user, seq - 1) && self.may_receive(user, seq)
     }
 
+    /// Returns the positions that made a user a member who was none.
+    pub(super) fn joins_of(&self, user: &str) -> impl Iterator<Item = u64> {
+        let changes = self.0.get(user).map_or(&[][..], Vec::as_slice);
+        changes.iter().map(|(at, _)| *at).filter(|at| self.joins(user, *at))
+    }
+
     fn last_change(&self, user: &str, before: impl Fn(u64) -> bool) -> Option<Change> {
         let changes = self.0.get(user)?;
         let count = changes.partition_point(|(at, _)| before(*at));

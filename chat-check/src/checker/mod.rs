@@ -69,7 +69,7 @@ pub fn check(history: &[Record]) -> Verdict {
         restored::prune(history, &restores, room, &mut findings);
         let members = Members::of(room.members.iter().copied());
         stored::judge(name, room, &members, &mut findings);
-        order::judge(room, &mut findings);
+        order::judge(room, &members, &mut findings);
         commands::judge(history, room, &mut findings);
         let receivers = received::judge(history, &restores, room, &members, &mut findings);
         summary.add_room(room, &receivers);

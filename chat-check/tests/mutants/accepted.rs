@@ -9,7 +9,7 @@ use crate::{
     accepts,
     clean::{
         ack, answered, asked, close, exit, fault, gap, history, info, late, log, member, nack, pause, place, put_after,
-        read, recv, refusal, remove, reset, row, rows, send, sub, unsub,
+        read, recv, refusal, remove, reset, row, rows, send, sub, unseen, unsub,
     },
 };
 
@@ -33,6 +33,11 @@ fn a_request_may_be_unread_for_as_long_as_an_answer_took_on_the_same_connection(
 #[test]
 fn a_try_that_is_late_may_be_stored_when_its_sender_was_let_in_again() {
     accepts(late());
+}
+
+#[test]
+fn a_draft_whose_refusal_nobody_saw_stands_where_its_second_try_was() {
+    accepts(unseen());
 }
 
 #[test]

@@ -243,6 +243,38 @@ pub(crate) fn history() -> Vec<Event> {
     ]
 }
 
+/// Eve is thrown out, and her draft refused, but the connection is cut before anybody hears that. She is let in again,
+/// what she sent next is stored over the same connection, and the refused draft by its second try.
+pub(crate) fn unseen() -> Vec<Event> {
+    let (ann, eve) = ("ann", "eve");
+    vec![
+        member(ann, Change::In, 1),
+        member(eve, Change::In, 1),
+        send("a1", 1),
+        ack("a1", 1),
+        sub("a1", 1),
+        send("a1", 2),
+        ack("a1", 2),
+        recv("a1", 2),
+        member(eve, Change::Out, 2),
+        send("e1", 5),
+        asked("e1", 1, 1, 5),
+        send("e1", 4),
+        asked("e1", 1, 2, 4),
+        send("a1", 3),
+        ack("a1", 3),
+        recv("a1", 3),
+        member(eve, Change::In, 3),
+        recv("a1", 4),
+        asked("e1", 2, 1, 5),
+        asked("e1", 2, 2, 4),
+        ack("e1", 5),
+        ack("e1", 4),
+        recv("a1", 5),
+        log(0, &[ann, ann, ann, eve, eve]),
+    ]
+}
+
 /// Eve's draft is on its way over a connection that she gives up. Over the next one she is refused, since she was thrown
 /// out; she is let in again, and then the first try arrives.
 pub(crate) fn late() -> Vec<Event> {

@@ -8,9 +8,9 @@ use chat_check::{
 use crate::{
     clean::{
         ack, answered, asked, close, exit, gap, hangup, late, member, nack, pause, place, put_after, read, recv,
-        refusal, remove, replace, reset, row, rows, send, sub, swap, unsub, wire,
+        refusal, remove, replace, reset, row, rows, send, sub, swap, unseen, unsub, wire,
     },
-    rejects,
+    judge, rejects,
 };
 
 // ---- P1: what was acknowledged is stored --------------------------------------------------------------------------
@@ -164,6 +164,68 @@ fn a_draft_that_is_stored_before_what_was_sent_before_its_first_try() {
         let (key, hash) = (rows[8].key.clone(), rows[8].hash.clone());
         (rows[8].key, rows[8].hash) = (rows[7].key.clone(), rows[7].hash.clone());
         (rows[7].key, rows[7].hash) = (key, hash);
+    });
+}
+
+/// A draft that was refused as nobody saw, with one thing changed so that it cannot have been.
+fn seen(mutate: impl FnOnce(&mut Vec<Event>)) {
+    let mut events = unseen();
+    mutate(&mut events);
+    let (_, verdict) = judge(events);
+    assert!(verdict.violations.iter().any(|violation| violation.promise == P4), "{:?}", verdict.violations);
+}
+
+#[test]
+fn a_draft_behind_a_later_one_whose_sender_had_been_let_in_before() {
+    seen(|events| {
+        for late in [send("e1", 4), asked("e1", 1, 1, 5), send("e1", 5)] {
+            remove(events, &late);
+            put_after(events, &member("eve", Change::In, 3), late);
+        }
+    });
+}
+
+#[test]
+fn a_draft_behind_a_later_one_without_a_second_try() {
+    seen(|events| remove(events, &asked("e1", 2, 1, 5)));
+}
+
+#[test]
+fn a_draft_behind_one_that_was_sent_after_its_second_try() {
+    seen(|events| {
+        remove(events, &send("e1", 4));
+        remove(events, &asked("e1", 1, 2, 4));
+        put_after(events, &asked("e1", 2, 1, 5), send("e1", 4));
+        let heard = recv("a1", 4);
+        remove(events, &heard);
+        put_after(events, &asked("e1", 2, 2, 4), heard);
+    });
+}
+
+#[test]
+fn a_draft_behind_one_that_was_stored_before_its_sender_was_thrown_out() {
+    seen(|events| {
+        let thrown_out = [send("a1", 2), ack("a1", 2), recv("a1", 2), member("eve", Change::Out, 2)];
+        for event in thrown_out.into_iter().chain([send("e1", 4), asked("e1", 1, 2, 4), recv("a1", 4)]) {
+            remove(events, &event);
+        }
+        let stored = [send("e1", 2), asked("e1", 1, 2, 2), recv("a1", 2)];
+        let thrown_out = [send("a1", 3), ack("a1", 3), recv("a1", 3), member("eve", Change::Out, 3)];
+        let let_in = [send("a1", 4), ack("a1", 4), recv("a1", 4), member("eve", Change::In, 4)];
+        for event in [
+            send("a1", 3),
+            ack("a1", 3),
+            recv("a1", 3),
+            member("eve", Change::In, 3),
+            asked("e1", 2, 2, 4),
+            ack("e1", 4),
+        ] {
+            remove(events, &event);
+        }
+        let place = place(events, &asked("e1", 2, 1, 5));
+        events.splice(place..place, stored.into_iter().chain(thrown_out).chain(let_in));
+        let rows = rows(events);
+        (rows[1].user, rows[3].user) = (rows[3].user.clone(), rows[1].user.clone());
     });
 }
 

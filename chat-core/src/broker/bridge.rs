@@ -1,6 +1,13 @@
 //! Two brokers as one, for the time in which a cluster moves from one to the other.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,9 +19,9 @@ use crate::model::NodeId;
 
 /// One broker that hangs holds up what the other carries for this long: less than a head poll takes.
 const PUBLISH_WITHIN: Duration = Duration::from_millis(250);
-/// One broker that hangs holds up what is listened to at the other for this long. In this time a broker can be told of
-/// all topics.
-const TUNE_WITHIN: Duration = Duration::from_secs(1);
+/// One broker that hangs holds up what is listened to at the other for this long. Told of all topics at once, RabbitMQ
+/// needs 0.3 s on a busy machine; it must not be so short that a slow one is told the same for ever.
+const TUNE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Speaks to two brokers and hears both.
 ///
@@ -62,46 +69,106 @@ impl Broker for Bridge {
             }
         };
         let heard = stream::select(one.heard, other.heard).boxed();
-        Ok(Attached { link: Arc::new(Lanes { links: [one.link, other.link] }), heard })
+        let sides = [Side::new("first", one.link), Side::new("second", other.link)];
+        Ok(Attached { link: Arc::new(Lanes { sides }), heard })
     }
 }
 
 /// Is one node's place at both.
 struct Lanes {
-    links: [Arc<dyn Link>; 2],
+    sides: [Side; 2],
 }
 
-/// Waits for an answer of one of the two.
-async fn within(patience: Duration, call: impl Future<Output = Result<(), BrokerError>>) -> Result<(), BrokerError> {
-    let hangs = |_| Err(BrokerError::new(BrokerErrorKind::Unavailable, "a broker of a bridge hangs"));
-    timeout(patience, call).await.unwrap_or_else(hangs)
+/// Is its place at one of the two, and how patient we are with it. A broker may hang in one kind of call alone.
+struct Side {
+    link: Arc<dyn Link>,
+    listening: Patience,
+    ignoring: Patience,
+    publishing: Patience,
+}
+
+impl Side {
+    fn new(name: &'static str, link: Arc<dyn Link>) -> Self {
+        let patience = |within, call| Patience { within, call, name, gave_up: AtomicBool::new(false) };
+        Self {
+            link,
+            listening: patience(TUNE_WITHIN, "listen"),
+            ignoring: patience(TUNE_WITHIN, "ignore"),
+            publishing: patience(PUBLISH_WITHIN, "publish"),
+        }
+    }
+}
+
+/// Waits for the answers of one side to one kind of call.
+struct Patience {
+    within: Duration,
+    call: &'static str,
+    name: &'static str,
+    gave_up: AtomicBool,
+}
+
+impl Patience {
+    async fn wait(&self, call: impl Future<Output = Result<(), BrokerError>>) -> Result<(), BrokerError> {
+        let answer = timeout(self.within, call).await;
+        if self.is_news(answer.is_ok()) {
+            let Self { within, call, name, .. } = self;
+            tracing::warn!(side = name, call, ?within, "a broker of a bridge hangs: the other goes on without it");
+        }
+        let hangs = |_| Err(BrokerError::new(BrokerErrorKind::Unavailable, "a broker of a bridge hangs"));
+        answer.unwrap_or_else(hangs)
+    }
+
+    /// Tells whether it is the first call without an answer since one had an answer: an outage is logged once.
+    fn is_news(&self, answered: bool) -> bool {
+        !self.gave_up.swap(!answered, Relaxed) && !answered
+    }
 }
 
 #[async_trait]
 impl Link for Lanes {
     /// Fails if either does, so that both are told again.
     async fn listen(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        let [one, other] = self.links.each_ref().map(|link| within(TUNE_WITHIN, link.listen(topics)));
+        let [one, other] = self.sides.each_ref().map(|side| side.listening.wait(side.link.listen(topics)));
         let (one, other) = future::join(one, other).await;
         one.and(other)
     }
 
     /// Fails if either does, so that both are told again.
     async fn ignore(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        let [one, other] = self.links.each_ref().map(|link| within(TUNE_WITHIN, link.ignore(topics)));
+        let [one, other] = self.sides.each_ref().map(|side| side.ignoring.wait(side.link.ignore(topics)));
         let (one, other) = future::join(one, other).await;
         one.and(other)
     }
 
     /// Fails only if both do.
     async fn publish(&self, batch: &[(Topic, Bytes)]) -> Result<(), BrokerError> {
-        let [one, other] = self.links.each_ref().map(|link| within(PUBLISH_WITHIN, link.publish(batch)));
+        let [one, other] = self.sides.each_ref().map(|side| side.publishing.wait(side.link.publish(batch)));
         let (one, other) = future::join(one, other).await;
         one.or_else(|error| other.map_err(|_| error))
     }
 
     async fn close(&self) {
-        let [one, other] = &self.links;
-        future::join(one.close(), other.close()).await;
+        let [one, other] = &self.sides;
+        future::join(one.link.close(), other.link.close()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::memory::MemoryBroker;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_hangs_is_told_of_once_an_outage() {
+        let Attached { link, heard: _heard } = MemoryBroker::new().attach(NodeId::random([1; 16])).await.unwrap();
+        let side = Side::new("first", link);
+        let hangs = || side.listening.wait(future::pending());
+        assert_eq!(hangs().await.unwrap_err().kind(), BrokerErrorKind::Unavailable);
+        assert!(!side.listening.is_news(false), "said again in the same outage");
+        side.listening.wait(side.link.listen(&[])).await.unwrap();
+        assert!(side.listening.is_news(false), "not said of the next outage");
+        assert!(side.publishing.is_news(false), "another call may hang, or not");
     }
 }

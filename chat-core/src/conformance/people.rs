@@ -8,12 +8,12 @@ use std::{any::Any, fmt, ops::Deref, sync::Arc};
 use super::{
     store::{
         StoreUnderTest,
-        setting::{Setting, again, entry, join, member, positions, seq, stored, text, user},
+        setting::{Setting, again, entry, join, member, positions, screened, sent_as_stored, seq, stored, text, user},
     },
     suite,
 };
 use crate::{
-    model::{Body, Membership, Notice, RoomId, RoomSpec, UserId, Visibility},
+    model::{Body, BodyHash, Membership, NewEntry, Notice, RoomId, RoomSpec, UserId, Visibility},
     people,
     store::{Outcome, Personal},
 };
@@ -30,6 +30,7 @@ suite! {
     a_forgotten_person_is_named_no_more_in_the_room,
     a_forgotten_person_is_a_stranger,
     a_forgotten_person_may_come_back,
+    what_others_sent_is_known_as_before,
 }
 
 /// Is a fresh, empty store to be tested.
@@ -200,4 +201,16 @@ pub async fn a_forgotten_person_may_come_back(store: PeopleUnderTest) {
     tea.append_each([join("bob"), again(&said)]).await;
     assert_eq!(tea.access("bob").await.member.map(|member| member.since), Some(seq(3)));
     assert_eq!(store.person(&user("bob")).await.unwrap().map(|person| person.name.to_string()).as_deref(), Some("BOB"));
+}
+
+pub async fn what_others_sent_is_known_as_before(store: PeopleUnderTest) {
+    let tea = store.room("tea");
+    tea.create("ann", RoomSpec::public("tea").members([user("bob")])).await;
+    let (said, named) = (screened("ann", "darned tea", "*** tea"), member("ann", "bob", Membership::Leave));
+    tea.append_each([said.clone(), text("bob", "hello"), named.clone()]).await;
+    store.forget("bob").await;
+    let asked = [again(&said), sent_as_stored(&said)];
+    assert_eq!(tea.append(asked).await, [Outcome::Duplicate(seq(2), said.id), Outcome::Conflict]);
+    let other = NewEntry { hash: BodyHash([9; 16]), ..again(&named) };
+    assert_eq!(tea.append([other]).await, [Outcome::Duplicate(seq(4), named.id)], "a hash of the name is not kept");
 }

@@ -9,7 +9,8 @@ use super::{
     store::{
         StoreUnderTest,
         setting::{
-            NOW, Setting, again, creation, delete, edit, entry, join, member, react, seq, stored, text, topic, user,
+            NOW, Setting, again, creation, delete, edit, entry, join, member, react, screened, sent_as_stored, seq,
+            stored, text, topic, user,
         },
     },
     suite,
@@ -38,6 +39,7 @@ suite! {
     a_restored_log_is_the_same,
     a_trimmed_log_is_restored,
     a_restored_log_goes_on,
+    a_restored_retry_is_known_by_what_was_sent,
     restoring_twice_changes_nothing,
     what_does_not_follow_is_refused,
 }
@@ -251,6 +253,22 @@ pub async fn a_restored_log_goes_on(under_test: RestoreUnderTest) {
     let members = under_test.store.members(tea.room, &Page::default()).await.unwrap();
     assert_eq!(members.iter().map(|it| it.user.as_str()).collect::<Vec<_>>(), ["ann", "eve", "fay"]);
     assert_eq!(tea.listed("fay").await.map(|room| (room.head, room.unread)), Some((seq(19), 1)));
+}
+
+pub async fn a_restored_retry_is_known_by_what_was_sent(under_test: RestoreUnderTest) {
+    let (from, store) = (Arc::new(MemoryStore::new()), under_test.store.clone());
+    let tea = Setting::new(from.clone().into()).await;
+    let [moved, later] = ["darned tea", "darned milk"].map(|sent| screened("ann", sent, "***"));
+    tea.append([moved.clone()]).await;
+    copy(&*from, &*store, tea.room).await;
+    let tea = Setting::at(&under_test.plain(), "tea");
+    tea.append([later.clone()]).await;
+    for (at, new) in [(2, moved), (3, later)] {
+        let asked = [again(&new), sent_as_stored(&new)];
+        assert_eq!(tea.append(asked).await, [Outcome::Duplicate(seq(at), new.id), Outcome::Conflict]);
+        let kept = store.kept(tea.room, seq(at - 1), 1).await.unwrap().remove(0);
+        assert_eq!((kept.entry.body, kept.hash), (new.body, Some(new.hash)));
+    }
 }
 
 pub async fn restoring_twice_changes_nothing(under_test: RestoreUnderTest) {

@@ -5,20 +5,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::MutexGuard;
-
-use super::{Inner, reads::visible_since};
+use super::{Inner, reads::visible_since, repair::PAGE};
 use crate::{
-    fanout::{Attach, Class, Followed, Judged, LiveRoom, Push, Seat, Standing, entry_frame},
+    fanout::{Attach, Class, Followed, Judged, LiveRoom, Push, Seat, entry_frame},
     hub::{Event, GapReason, Start},
-    model::{Cursor, Entry, EntryId, Member, RoomId, Seq},
+    model::{Cursor, Member, RoomId, Seq},
     policy::Action,
     protocol::{Code, HubError, ServerFrame},
     store::Access,
 };
 
-/// One read of a log: a few hundred frames fit an outbox, and a slow store is not held up.
-const PAGE: u16 = 256;
 /// Attaching rarely takes more than three rounds; after so many it goes on slowly.
 const ROUNDS_AT_ONCE: u32 = 8;
 /// How soon is tried again what failed although no client asked for it: as soon as clients are told to.
@@ -181,88 +177,6 @@ impl Inner {
         access.ok_or_else(|| Code::NotFound.into())
     }
 
-    /// Lets a room that nobody followed begin where the log stands; returns where new followers begin.
-    async fn begin(&self, live: &Arc<LiveRoom>, access: &Access) -> Result<Cursor, HubError> {
-        if let Some(head) = live.head(access.as_of).await {
-            return Ok(head);
-        }
-        let _turn = self.turn(live).await;
-        if let Some(head) = live.head(access.as_of).await {
-            return Ok(head); // whoever had the turn before has found it out
-        }
-        // First the place, then the read: what is committed in between is either delivered or read.
-        live.begin(access.as_of, None, access.guard).await;
-        let tail = self.read_log(live.id(), access.as_of.prev()).await?;
-        let id = tail.first().filter(|entry| entry.seq == access.as_of).map(|entry| entry.id);
-        if let Some(id) = id {
-            live.identify(access.as_of, id).await;
-        }
-        live.feed(access.as_of, tail.into_iter().filter(|entry| entry.seq > access.as_of).map(Arc::new).collect())
-            .await;
-        Ok(live.head(access.as_of).await.unwrap_or(Cursor::new(live.id(), access.as_of, id)))
-    }
-
-    /// Brings a room's ring back to where a client left off, if that is near: one reading for all who come at once.
-    async fn reach_back(&self, live: &LiveRoom, at: Seq) -> Result<(), HubError> {
-        if !live.falls_short_of(at, PAGE.into()).await {
-            return Ok(());
-        }
-        let turn = self.turn(live).await;
-        if turn.is_some() && live.falls_short_of(at, PAGE.into()).await {
-            live.reach_back(self.read_log(live.id(), at.prev()).await?).await;
-        }
-        Ok(())
-    }
-
-    /// Waits for the turn to read a room's log. There is none while a call has failed: nobody waits for others then, and
-    /// what was remembered is not relied on.
-    async fn turn<'a>(&self, live: &'a LiveRoom) -> Option<MutexGuard<'a, ()>> {
-        if self.doubts_store() {
-            return None;
-        }
-        let turn = live.repairing().await;
-        (!self.doubts_store()).then_some(turn)
-    }
-
-    /// Checks a client's cursor by the id at its position. One that is not of this log is answered `reset`, and the
-    /// session begins at the head.
-    async fn checked(&self, seat: &Seat, live: &LiveRoom, cursor: Cursor, head: Cursor) -> Result<Cursor, HubError> {
-        if cursor.seq == Seq::ZERO || (cursor.seq == head.seq && cursor.id == head.id && cursor.id.is_some()) {
-            return Ok(cursor);
-        }
-        if !self.doubts_store() && live.holds(cursor).await {
-            return Ok(cursor);
-        }
-        let found =
-            self.store.read(cursor.room, cursor.seq.prev(), 1).await.map_err(|error| self.store_failed(&error))?;
-        match found.first() {
-            Some(entry) if entry.seq == cursor.seq && Some(entry.id) == cursor.id => Ok(cursor),
-            Some(entry) if entry.seq > cursor.seq => Ok(cursor), // trimmed: paging tells the gap
-            _ => {
-                let room = cursor.room;
-                tracing::warn!(%room, seq = %cursor.seq, "a client's cursor is not of this log");
-                metrics::counter!("chat_resets_total").increment(1);
-                seat.push(Class::Answer, &ServerFrame::Reset { room }, Some(Event::Reset(room)));
-                Ok(head)
-            }
-        }
-    }
-
-    /// Returns the id at a place, so that the client can resume from it.
-    async fn id_at(&self, live: &LiveRoom, at: Cursor, head: Cursor) -> Result<Option<EntryId>, HubError> {
-        if at.id.is_some() || at.seq == Seq::ZERO {
-            return Ok(at.id);
-        }
-        if at.seq == head.seq {
-            return Ok(head.id);
-        }
-        if let Some(id) = live.id_before(at.seq.next()).await {
-            return Ok(Some(id));
-        }
-        let found = self.store.read(at.room, at.seq.prev(), 1).await.map_err(|error| self.store_failed(&error))?;
-        Ok(found.first().filter(|entry| entry.seq == at.seq).map(|entry| entry.id))
-    }
-
     /// Sends a session what the log holds after `at`, until it holds no more, or until an entry that may have taken
     /// the right to read away since the access was judged.
     async fn page(&self, seat: &Arc<Seat>, at: &mut Cursor, as_of: Seq, notices_after: Seq) -> Result<Paged, HubError> {
@@ -289,68 +203,6 @@ impl Inner {
                 return Ok(Paged::CaughtUp);
             }
         }
-    }
-
-    /// Feeds a live room from the log. Whoever finds another at it waits, and finds the work done.
-    pub(super) async fn repair(&self, live: &Arc<LiveRoom>) -> Result<(), HubError> {
-        let before = live.reached().await;
-        let _turn = live.repairing().await;
-        if live.reached().await > before {
-            return Ok(());
-        }
-        while let Some(stands) = live.stands().await {
-            // From the entry that passed last: it must still be the one.
-            let mut page = self.read_log(live.id(), stands.seq.prev()).await?;
-            metrics::counter!("chat_repairs_total").increment(1);
-            let full = page.len() == usize::from(PAGE);
-            if let Some(last) = page.first().filter(|entry| entry.seq == stands.seq) {
-                if stands.id.is_some_and(|id| id != last.id) {
-                    self.begin_anew(live.id()).await;
-                    break;
-                }
-                page.remove(0);
-            }
-            live.feed(stands.seq, page.into_iter().map(Arc::new).collect()).await;
-            if !full {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes entries that are in the log and lets them pass. What came too early waits a moment for the rest.
-    pub(super) async fn let_pass(self: &Arc<Self>, room: RoomId, entries: Vec<Arc<Entry>>) {
-        let Some(live) = self.rooms.get(room) else { return };
-        if self.doubts_store() {
-            return self.repair_or_log(&live).await; // what is before them may be another log by now
-        }
-        match live.deliver(entries).await {
-            Standing::Whole => {}
-            Standing::Behind => self.repair_later(live),
-            Standing::Forked => self.begin_anew(room).await,
-        }
-    }
-
-    /// Repairs a room after the time in which hints usually arrive by themselves.
-    pub(super) fn repair_later(self: &Arc<Self>, live: Arc<LiveRoom>) {
-        let engine = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(engine.limits.reorder_wait).await;
-            if live.deliver(Vec::new()).await == Standing::Behind {
-                engine.repair_or_log(&live).await;
-            }
-        });
-    }
-
-    /// Repairs a room; a failure is left to the next head poll.
-    pub(super) async fn repair_or_log(&self, live: &Arc<LiveRoom>) {
-        if let Err(error) = self.repair(live).await {
-            tracing::warn!(room = %live.id(), %error, "a room could not be read; the next poll tries again");
-        }
-    }
-
-    async fn read_log(&self, room: RoomId, after: Seq) -> Result<Vec<Entry>, HubError> {
-        self.store.read(room, after, PAGE).await.map_err(|error| self.store_failed(&error))
     }
 }
 

@@ -287,7 +287,7 @@ impl Inner {
     /// else since it was `shown` here.
     async fn was_revoked(&self, inbox: &Access, who: &Identity, shown: Timestamp) -> Result<bool, HubError> {
         let since = who.issued.map_or(shown, |issued| issued.min(shown));
-        let mut through = inbox.as_of;
+        let mut through = inbox.guard; // nothing else takes a right away in an inbox
         while through > Seq::ZERO {
             let after = Seq::from_stored(through.to_stored() - i64::from(REVOCATIONS_LOOKED_AT));
             let page = self.store.read(inbox.room.id, after, REVOCATIONS_LOOKED_AT).await;

@@ -3,8 +3,8 @@
 //! One message's path, file by file: `session` takes it from a transport, `post` checks it and hands it to its room's
 //! lane, `recorder` judges (`judge`), appends and acknowledges it, [`fanout`](crate::fanout) puts it in order and hands
 //! it to everybody on this node, `relay` tells the other nodes. Beside that path: `follow` is how sessions come to
-//! receive a room, `poll` finds what no hint announced, `commands` carries out slash commands, `presence` knows who is
-//! online, `drain` ends it all in order.
+//! receive a room, from their `place` in it; `poll` finds what no hint announced, and `repair` reads it; `commands` carries
+//! out slash commands, `presence` knows who is online, `drain` ends it all in order.
 
 mod builder;
 mod check;
@@ -20,12 +20,14 @@ mod judge;
 mod limits;
 mod local;
 mod people;
+mod place;
 mod poll;
 mod post;
 mod presence;
 mod reads;
 mod recorder;
 mod relay;
+mod repair;
 mod restored;
 mod retain;
 mod session;

@@ -59,9 +59,10 @@ pub fn read_body(raw: Option<&RawValue>) -> Result<Body, HubError> {
 /// Reads the description of a room.
 pub fn read_spec(raw: Option<&RawValue>) -> Result<RoomSpec, HubError> {
     let raw = raw.ok_or_else(|| missing("`spec`"))?;
-    serde_json::from_str::<Object<RoomSpec>>(raw.get())
-        .map(|Object(spec)| spec)
-        .map_err(|_| HubError::new(Code::InvalidBody, "the `spec` is not the description of a room"))
+    serde_json::from_str::<Object<RoomSpec>>(raw.get()).map(|Object(spec)| spec).map_err(|_| {
+        let known = "`name`, `title`, `visibility`, `history`, `members` (user ids) and `data`";
+        HubError::new(Code::InvalidBody, format!("the `spec` is an object of {known}, each of its type"))
+    })
 }
 
 /// Puts a page together; without a limit it holds 50.

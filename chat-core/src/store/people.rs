@@ -42,6 +42,7 @@ pub trait PeopleStore: Send + Sync {
     /// # Behavior
     /// * `a_forgotten_person_is_a_stranger`: the positions of what they wrote stay, under the stand-in.
     /// * `a_forgotten_person_may_come_back`: as somebody new, with an inbox of their own.
+    /// * `what_others_sent_is_known_as_before`: only entries that named the user have no hash any more.
     async fn forget(&self, user: &UserId, stand_in: &UserId) -> Result<(), StoreError>;
 }
 

@@ -123,6 +123,7 @@ pub trait Restore: Store {
     /// * `a_restored_log_is_the_same`: whatever is read of it.
     /// * `a_trimmed_log_is_restored`: with the members and the guard that follow from nothing that is kept.
     /// * `a_restored_log_goes_on`: keys stay known, the guard holds, messages can be edited, members can leave.
+    /// * `a_restored_retry_is_known_by_what_was_sent`: hashes are kept as they are, not made of the bodies.
     /// * `restoring_twice_changes_nothing`: what was cut off is repeated, or goes on where it stopped.
     /// * `what_does_not_follow_is_refused`: and nothing changes.
     async fn restore(&self, part: &Part) -> Result<(), StoreError>;

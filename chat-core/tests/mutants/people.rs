@@ -5,7 +5,7 @@ use chat_core::{
     Entry, LogStore, Member, Page, PeopleStore, RoomId, RoomStore, RoomSummary, Seq, StoreError, UserId,
     conformance::people::PeopleUnderTest,
     memory::MemoryStore,
-    model::Person,
+    model::{BodyHash, Person},
     store::{Access, Append, Head, Listing, Outcome},
 };
 
@@ -19,6 +19,7 @@ mutants! { people, broken;
     a_forgotten_person_is_named_no_more_in_the_room: KeepsRooms,
     a_forgotten_person_is_a_stranger: KeepsPeople,
     a_forgotten_person_may_come_back: KeepsPeople,
+    what_others_sent_is_known_as_before: HashesBodies,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +30,7 @@ enum Defect {
     IgnoresTheLimit,
     KeepsRooms,
     KeepsPeople,
+    HashesBodies,
 }
 use Defect::*;
 
@@ -77,7 +79,12 @@ impl PeopleStore for Broken {
 #[async_trait]
 impl LogStore for Broken {
     async fn append(&self, batch: &[Append]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        self.inner.append(batch).await
+        let mut batch = batch.to_vec();
+        if self.defect == HashesBodies {
+            let entries = batch.iter_mut().flat_map(|share| &mut share.entries);
+            entries.for_each(|new| new.hash = BodyHash::of(&new.body));
+        }
+        self.inner.append(&batch).await
     }
 
     async fn read(&self, room: RoomId, after: Seq, limit: u16) -> Result<Vec<Entry>, StoreError> {

@@ -7,6 +7,7 @@ use chat_core::{
     Entry, LogStore, Member, Page, RoomId, RoomStore, RoomSummary, Seq, StoreError, UserId,
     conformance::restore::RestoreUnderTest,
     memory::MemoryStore,
+    model::BodyHash,
     store::{Access, Append, Head, Kept, Listing, LogState, Outcome, Part, Restore},
 };
 
@@ -20,6 +21,7 @@ mutants! { restore, under_test;
     a_restored_log_is_the_same: LosesMembers,
     a_trimmed_log_is_restored: ForgetsWhatWasTrimmed,
     a_restored_log_goes_on: ForgetsHashes,
+    a_restored_retry_is_known_by_what_was_sent: HashesBodies,
     restoring_twice_changes_nothing: TakesOnlyTheFirst,
     what_does_not_follow_is_refused: TakesAnything,
 }
@@ -29,6 +31,7 @@ enum Defect {
     ListsBackwards,
     StandsStill,
     ForgetsHashes,
+    HashesBodies,
     LosesMembers,
     ForgetsWhatWasTrimmed,
     TakesOnlyTheFirst,
@@ -90,6 +93,9 @@ impl Restore for Broken {
         let mut part = part.clone();
         match self.defect {
             Defect::ForgetsHashes => part.entries.iter_mut().for_each(|kept| kept.hash = None),
+            Defect::HashesBodies => {
+                part.entries.iter_mut().for_each(|kept| kept.hash = Some(BodyHash::of(&kept.entry.body)));
+            }
             Defect::LosesMembers => part.members.clear(),
             Defect::ForgetsWhatWasTrimmed => part.state.trimmed_ms = None,
             Defect::TakesOnlyTheFirst if !part.entries.is_empty() && self.logs(None, 1).await?.len() == 1 => {

@@ -19,6 +19,7 @@ mutants! { store, broken;
     a_long_share_is_stored_whole: StoresAHundred,
     a_known_key_answers_its_position: ForgetsKeys,
     a_known_key_with_another_body_conflicts: ForgetsHashes,
+    a_retry_is_known_by_what_was_sent: HashesBodies,
     keys_belong_to_one_room_and_author: SharesKeys,
     an_old_guard_is_stale: IgnoresTheGuard,
     no_guard_stores_nothing: NeedsNoGuard,
@@ -71,6 +72,7 @@ enum Defect {
     StoresAHundred,
     ForgetsKeys,
     ForgetsHashes,
+    HashesBodies,
     SharesKeys,
     IgnoresTheGuard,
     NeedsNoGuard,
@@ -134,6 +136,7 @@ impl Broken {
             match self.defect {
                 ForgetsKeys => new.key = Key::generate(),
                 ForgetsHashes => new.hash = BodyHash([0; 16]),
+                HashesBodies => new.hash = BodyHash::of(&new.body),
                 SharesKeys => new.author = UserId::system(),
                 ForgetsWhenSent => new.sent_at = new.at,
                 _ => {}

@@ -104,17 +104,23 @@ where
     value.ok_or_else(|| Code::NotFound.into())
 }
 
+/// Are the parameters that a route takes.
+pub(super) trait Parameters: DeserializeOwned {
+    /// What is said to whoever gives others.
+    const KNOWN: &'static str;
+}
+
 /// Is the query string. Unknown, repeated and unreadable parameters are refused.
 #[derive(Clone, Debug)]
 pub(super) struct Query<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+impl<T: Parameters, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         match AxumQuery::try_from_uri(&parts.uri) {
             Ok(AxumQuery(query)) => Ok(Self(query)),
-            Err(_) => Err(Failure::invalid("a parameter of the query is unknown, given twice or not of its type")),
+            Err(_) => Err(Failure::invalid(T::KNOWN)),
         }
     }
 }

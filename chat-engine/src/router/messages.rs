@@ -10,7 +10,7 @@ use serde_json::{json, value::RawValue};
 
 use super::{
     Answer,
-    extract::{AtSeq, Caller, InRoom, Json, Query, WithUser},
+    extract::{AtSeq, Caller, InRoom, Json, Parameters, Query, WithUser},
     failure::Failure,
     frame, typed,
 };
@@ -21,6 +21,10 @@ pub(super) struct MessagePage {
     before: Option<u64>,
     after: Option<u64>,
     limit: Option<u16>,
+}
+
+impl Parameters for MessagePage {
+    const KNOWN: &'static str = "the query takes `before` or `after`, and `limit`, which are numbers, each once";
 }
 
 /// `GET /rooms/{id}/messages`: what people read, oldest first; without parameters the newest 50.

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Answer,
-    extract::{Caller, InRoom, Json, Named, Query},
+    extract::{Caller, InRoom, Json, Named, Parameters, Query},
     frame,
     messages::post,
     typed,
@@ -26,6 +26,11 @@ pub(super) struct Listing {
     which: Option<Which>,
     before: Option<u64>,
     limit: Option<u16>,
+}
+
+impl Parameters for Listing {
+    const KNOWN: &'static str =
+        "the query takes `which` (`mine` or `public`), `before` and `limit` (numbers), each once";
 }
 
 /// `GET /rooms`: the caller's rooms, or all public ones, the most recently active first.
@@ -75,6 +80,10 @@ fn one(status: StatusCode, summary: &RoomSummary) -> Response {
 pub(super) struct MemberPage {
     after_user: Option<UserId>,
     limit: Option<u16>,
+}
+
+impl Parameters for MemberPage {
+    const KNOWN: &'static str = "the query takes `after_user` and `limit` (a number), each once";
 }
 
 /// `GET /rooms/{id}/members`: the members by user id, each with whether they are online.

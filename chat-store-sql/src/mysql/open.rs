@@ -10,10 +10,30 @@ use crate::{
     error::during,
     migrate::{recorded, to_run},
     prefix::Prefix,
+    url::check,
 };
+
+/// What the driver reads from a URL.
+const PARAMETERS: [&str; 14] = [
+    "sslmode",
+    "ssl-mode",
+    "sslca",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "charset",
+    "collation",
+    "statement-cache-capacity",
+    "socket",
+    "timezone",
+    "time-zone",
+];
 
 pub(super) fn options(config: &SqlConfig) -> Result<MySqlConnectOptions, StoreError> {
     let options: MySqlConnectOptions = config.url.parse().map_err(during("read the URL of the database"))?;
+    check(&config.url, &PARAMETERS)?;
     Ok(options.disable_statement_logging())
 }
 
@@ -81,4 +101,24 @@ async fn bring_up_to_date(connection: &mut MySqlConnection, prefix: &Prefix) -> 
         connection.command(to_run(migration, prefix)).await.map_err(during(what))?;
     }
     Ok(()) // the connection ends here, and the lock with it
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_nothing_reads_is_refused() {
+        for (url, said) in [
+            ("mysql://h/d?ssl_mode=VERIFY_CA", "parameter `ssl_mode` is none of sslmode, ssl-mode"),
+            ("mariadb://h/d?charset=utf8mb4&schema=chat", "parameter `schema` is none of"),
+            ("mysql://h:1?s3cret@h/d", "parameter `…` is none of"),
+        ] {
+            let error = options(&SqlConfig::new(url)).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
+        }
+        assert!(options(&SqlConfig::new("mysql://h/d?ssl-mode=REQUIRED&socket=/run/mysqld.sock")).is_ok());
+    }
 }

@@ -10,11 +10,12 @@ use crate::{
     error::during,
     migrate::{recorded, to_run},
     prefix::{Prefix, is_plain},
-    url::{unknown, without},
+    url::{check, without},
 };
 
-/// What the driver reads from a URL.
-const PARAMETERS: [&str; 18] = [
+/// What is read from a URL: the first one by us, the others by the driver.
+const PARAMETERS: [&str; 19] = [
+    "schema",
     "sslmode",
     "ssl-mode",
     "sslrootcert",
@@ -43,13 +44,7 @@ pub(super) fn options(config: &SqlConfig) -> Result<(PgConnectOptions, Option<St
         return Err(StoreError::new(StoreErrorKind::Other, rule));
     }
     let options: PgConnectOptions = url.parse().map_err(during("read the URL of the database"))?;
-    if let Some(name) = unknown(&url, &PARAMETERS) {
-        // A password that was not escaped may stand where a name should.
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        let name = if plain { name } else { "…" };
-        let what = format!("the URL's parameter `{name}` is none of schema, {}", PARAMETERS.join(", "));
-        return Err(StoreError::new(StoreErrorKind::Other, what));
-    }
+    check(&url, &PARAMETERS)?;
     Ok((options.disable_statement_logging(), schema))
 }
 

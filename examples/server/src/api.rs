@@ -33,9 +33,14 @@ pub(crate) fn routes() -> Router<App> {
         .route("/me", get(me))
         .route("/info", get(info))
         .route("/openapi.json", get(description))
-        .fallback(async || Failure::from(Code::NotFound))
+        .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// Answers for an address that is none, as programs read it.
+pub(crate) async fn not_found() -> Failure {
+    Code::NotFound.into()
 }
 
 async fn wrong_method() -> Failure {

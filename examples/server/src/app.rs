@@ -54,7 +54,7 @@ impl App {
 
     /// Returns everything people reach: the page at `/`, accounts at `/api`, the chat at `/chat`.
     pub(crate) fn routes(&self) -> Router {
-        let chat = self.0.chat.router(|who: LoggedIn| who.identity);
+        let chat = self.0.chat.router(|who: LoggedIn| who.identity).fallback(api::not_found);
         Router::new()
             .merge(web::routes())
             .nest("/api", api::routes())

@@ -1,7 +1,7 @@
 //! Who may do what: the default rules, and only people with an account are made members of rooms. (To write to somebody
 //! is judged without a look at the accounts: who has no such name yet finds it later.)
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use async_trait::async_trait;
 use chat_core::{
@@ -27,12 +27,10 @@ impl Policy for Rules {
     async fn screen(&self, who: &Identity, _: RoomId, draft: &mut Draft) -> Result<(), Code> {
         match &mut draft.body {
             Body::Member(change) if change.user != who.user && change.change == Membership::Join => {
-                change.user = self.find(&change.user).await?;
+                self.find(slice::from_mut(&mut change.user)).await?;
             }
             Body::Room(RoomChange::Created(spec)) => {
-                for user in &mut spec.members {
-                    *user = self.find(user).await?;
-                }
+                self.find(&mut spec.members).await?;
             }
             _ => {}
         }
@@ -41,8 +39,54 @@ impl Policy for Rules {
 }
 
 impl Rules {
-    async fn find(&self, user: &UserId) -> Result<UserId, Code> {
-        let found = self.accounts.find(user.as_str()).await.map_err(|error| HubError::from(error).code)?;
-        found.and_then(|id| UserId::new(&*id).ok()).ok_or(Code::NotFound)
+    /// Puts the ids of accounts in the place of names, with one look at the database: a room waits for it, and the engine
+    /// lets an entry name 256 people.
+    async fn find(&self, users: &mut [UserId]) -> Result<(), Code> {
+        let names: Vec<_> = users.iter().map(UserId::as_str).collect();
+        let found = self.accounts.find(&names).await.map_err(|error| HubError::from(error).code)?;
+        for (user, id) in users.iter_mut().zip(found.ok_or(Code::NotFound)?) {
+            *user = UserId::new(id).map_err(|_| Code::NotFound)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use chat_core::{RoomSpec, model::MemberChange};
+
+    use super::*;
+    use crate::accounts::Registration;
+
+    #[tokio::test]
+    async fn members_are_accounts_and_all_of_them_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/accounts.db", folder.path().display());
+        let accounts = Arc::new(Accounts::open(&url, Duration::from_mins(1)).await.unwrap());
+        for user in ["Ann", "Bob"] {
+            let new = Registration { user, password: "correct horse", name: None };
+            accounts.register(new, Ipv4Addr::LOCALHOST.into()).await.unwrap();
+        }
+        let (rules, ann) = (Rules { accounts }, Identity::human(UserId::new("ann").unwrap(), "Ann"));
+        let created = |members: &[&str]| {
+            let members = members.iter().map(|name| UserId::new(*name).unwrap());
+            Body::Room(RoomChange::Created(RoomSpec::private("tea").members(members)))
+        };
+        let joined = |name| Body::Member(MemberChange { user: UserId::new(name).unwrap(), change: Membership::Join });
+        for (body, screened) in [
+            (created(&["Bob", "ANN"]), Ok(created(&["bob", "ann"]))),
+            (created(&["bob", "eve"]), Err(Code::NotFound)),
+            (created(&[]), Ok(created(&[]))),
+            (joined("BOB"), Ok(joined("bob"))),
+            (joined("eve"), Err(Code::NotFound)),
+        ] {
+            let mut draft = Draft::new(body);
+            let done = rules.screen(&ann, RoomId::named("tea"), &mut draft).await;
+            assert_eq!(done.map(|()| draft.body), screened);
+        }
     }
 }

@@ -3,7 +3,8 @@
 use super::{
     StoreUnderTest,
     setting::{
-        Setting, again, append_all, creation, delete, entry, join, member, positions, seq, stored, text, topic, user,
+        Setting, again, append_all, creation, delete, edit, entry, join, member, positions, screened, sent_as_stored,
+        seq, stored, text, texts, topic, user,
     },
 };
 use crate::{
@@ -72,6 +73,29 @@ pub async fn a_known_key_with_another_body_conflicts(store: StoreUnderTest) {
     assert_eq!(tea.append([new, clash, text("ann", "next")]).await, {
         [Outcome::Stored(seq(3)), Outcome::Conflict, Outcome::Stored(seq(4))]
     });
+}
+
+pub async fn a_retry_is_known_by_what_was_sent(store: StoreUnderTest) {
+    let tea = Setting::new(store).await;
+    let said = screened("ann", "darned tea", "*** tea");
+    let edited = NewEntry { hash: said.hash, ..edit("ann", 2, "tea") };
+    let known = |at, new: &NewEntry| Outcome::Duplicate(seq(at), new.id);
+    let both = [said.clone(), again(&said), sent_as_stored(&said), edited.clone(), sent_as_stored(&edited)];
+    assert_eq!(tea.append(both).await, {
+        [Outcome::Stored(seq(2)), known(2, &said), Outcome::Conflict, Outcome::Stored(seq(3)), Outcome::Conflict]
+    });
+    assert_eq!(texts(&tea.log().await), ["*** tea"], "what was sent is not kept");
+
+    let screened_anew = NewEntry { body: Body::Text(Text::new("------ tea")), ..again(&said) };
+    let asked = [screened_anew, again(&edited), sent_as_stored(&said), sent_as_stored(&edited)];
+    for guard in [Some(0), None] {
+        let answers = [known(2, &said), known(3, &edited), Outcome::Conflict, Outcome::Conflict];
+        assert_eq!(tea.append_under(guard, asked.clone()).await, answers, "under {guard:?}");
+    }
+
+    tea.append([delete("ann", 2)]).await;
+    let answers = [known(2, &said), known(3, &edited), known(2, &said), known(3, &edited)];
+    assert_eq!(tea.append(asked).await, answers, "nothing is left of what was deleted");
 }
 
 pub async fn keys_belong_to_one_room_and_author(store: StoreUnderTest) {

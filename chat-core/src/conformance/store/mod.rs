@@ -38,6 +38,7 @@ suite! {
     a_long_share_is_stored_whole,
     a_known_key_answers_its_position,
     a_known_key_with_another_body_conflicts,
+    a_retry_is_known_by_what_was_sent,
     keys_belong_to_one_room_and_author,
     an_old_guard_is_stale,
     no_guard_stores_nothing,

@@ -4,8 +4,8 @@ use super::StoreUnderTest;
 use crate::{
     Store,
     model::{
-        Body, Draft, Edit, Entry, EntryId, Key, MemberChange, Membership, NewEntry, Page, React, RoomChange, RoomId,
-        RoomSpec, RoomSummary, Seq, Text, Timestamp, UserId,
+        Body, BodyHash, Draft, Edit, Entry, EntryId, Key, MemberChange, Membership, NewEntry, Page, React, RoomChange,
+        RoomId, RoomSpec, RoomSummary, Seq, Text, Timestamp, UserId,
     },
     store::{Access, Append, Listing, Outcome},
 };
@@ -31,9 +31,19 @@ pub(in crate::conformance) fn text(author: &str, text: &str) -> NewEntry {
     entry(author, Body::Text(Text::new(text)))
 }
 
+/// Makes a message of which the host's screening kept something else: the hash is that of what was sent.
+pub(in crate::conformance) fn screened(author: &str, sent: &str, kept: &str) -> NewEntry {
+    NewEntry { body: Body::Text(Text::new(kept)), ..text(author, sent) }
+}
+
 /// Makes a retry as a node makes it: the same key and content, everything else new.
 pub(in crate::conformance) fn again(first: &NewEntry) -> NewEntry {
-    NewEntry { key: first.key, ..entry(first.author.as_str(), first.body.clone()) }
+    NewEntry { key: first.key, hash: first.hash, ..entry(first.author.as_str(), first.body.clone()) }
+}
+
+/// Makes another draft under the same key: one that was sent as what is stored.
+pub(in crate::conformance) fn sent_as_stored(first: &NewEntry) -> NewEntry {
+    NewEntry { hash: BodyHash::of(&first.body), ..again(first) }
 }
 
 pub(in crate::conformance) fn edit(author: &str, target: u64, text: &str) -> NewEntry {

@@ -88,11 +88,11 @@ impl Body {
 
     /// Tells whether an entry with this body takes a right away from somebody, so that it moves the room's guard.
     ///
-    /// Joins do not; every other change of members or of the room counts, whether or not it did in fact.
+    /// Joins do not; every other change of members or of the room counts, whether or not it did in fact, and a revoked login.
     pub fn restricts(&self) -> bool {
         match self {
             Self::Member(change) => change.change != Membership::Join,
-            Self::Room(RoomChange::Set { .. }) => true,
+            Self::Room(RoomChange::Set { .. }) | Self::Inbox(Notice::Revoked { .. }) => true,
             _ => false,
         }
     }

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::model::{Role, RoomSpec, UserId};
+use crate::model::{Role, RoomId, RoomSpec, UserId};
 
 fn seq(number: u64) -> Seq {
     Seq::new(number).unwrap()
@@ -100,4 +100,6 @@ fn only_what_takes_a_right_away_moves_the_guard() {
     assert!(!member(Membership::Join).restricts());
     assert!(member(Membership::Leave).restricts() && member(Membership::Role(Role::Member)).restricts());
     assert!(!Body::Room(RoomChange::Created(RoomSpec::default())).restricts());
+    let joined = Notice::Joined(RoomId::named("r"));
+    assert!(Body::Inbox(Notice::Revoked { login: None }).restricts() && !Body::Inbox(joined).restricts());
 }

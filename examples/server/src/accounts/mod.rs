@@ -202,11 +202,21 @@ impl Accounts {
         Ok(self.db.end_logins(new.user, new.login).await?)
     }
 
-    /// Returns the id of who has this name, if anybody has.
-    pub(crate) async fn find(&self, user: &str) -> Result<Option<String>, AccountError> {
-        let Ok(name) = UserName::parse(user) else { return Ok(None) };
-        let row = self.db.user(name.id(), "").await?;
-        Ok(row.map(|_| name.id().to_owned()))
+    /// Returns the ids of those who have these names, one for each; `None` if nobody has one of them. Asks the database
+    /// once, however many they are.
+    pub(crate) async fn find(&self, users: &[&str]) -> Result<Option<Vec<String>>, AccountError> {
+        if users.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let Ok(names) = users.iter().map(|user| UserName::parse(user)).collect::<Result<Vec<_>, _>>() else {
+            return Ok(None);
+        };
+        let mut ids: Vec<_> = names.iter().map(UserName::id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let there = self.db.users(&ids).await?;
+        let found = there.len() == ids.len();
+        Ok(found.then(|| names.iter().map(|name| name.id().to_owned()).collect()))
     }
 
     /// Keeps a user out from now on. Returns their id and the logins that have ended; `None` if there is no such user.

@@ -74,6 +74,9 @@ pub(super) trait AccountStore: Send + Sync {
     /// Returns a user, and whether `place` is known.
     async fn user(&self, id: &str, place: &str) -> Result<Option<UserRow>, Failure>;
 
+    /// Returns those of these ids that users have, in any order; at least one id is asked for.
+    async fn users(&self, ids: &[&str]) -> Result<Vec<String>, Failure>;
+
     /// Replaces the hash of a password; `false` if it is not `old` any more.
     async fn set_password(&self, id: &str, old: &str, new: &str) -> Result<bool, Failure>;
 

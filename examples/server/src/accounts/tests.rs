@@ -65,6 +65,7 @@ on_each!(
     a_login_that_was_checked_before_a_change_of_password_or_a_ban_does_not_begin_after_it,
     who_is_banned_is_told_so_only_with_the_right_password,
     who_is_removed_is_a_stranger_whose_name_stays_taken,
+    people_are_found_together_under_any_spelling,
     what_was_registered_is_found_by_another_server,
 );
 
@@ -286,6 +287,25 @@ async fn who_is_removed_is_a_stranger_whose_name_stays_taken(place: Place) {
     assert!(matches!(accounts.register(ann(), HOME).await, Err(AccountError::Taken)), "her rooms are not another's");
     assert!(matches!(accounts.login("ann", PASSWORD, HOME).await.map(drop), Err(AccountError::Wrong)));
     assert!(accounts.ban("ann").await.unwrap().is_none() && !accounts.unban("ann").await.unwrap());
+}
+
+async fn people_are_found_together_under_any_spelling(place: Place) {
+    let accounts = place.open(LASTS).await;
+    for user in ["Ann", "bob", "eve"] {
+        accounts.register(Registration { user, ..ann() }, HOME).await.unwrap();
+    }
+    accounts.ban("bob").await.unwrap();
+    accounts.remove("eve").await.unwrap();
+    let find = async |users: &[&str]| accounts.find(users).await.unwrap();
+    let ids = |ids: &[&str]| Some(ids.iter().map(ToString::to_string).collect());
+    assert_eq!(find(&["BOB", "ＡＮＮ", "bob"]).await, ids(&["bob", "ann", "bob"]));
+    assert_eq!(find(&["ann"; 256]).await, ids(&["ann"; 256]));
+    assert_eq!(find(&[]).await, ids(&[]));
+    for stranger in ["eve", "dan", "no name at all", "system", "\u{430}nn"] {
+        assert_eq!(find(&["ann", stranger]).await, None, "{stranger}");
+    }
+    let crowd: Vec<_> = (0..256).map(|number| format!("p{number}")).collect();
+    assert_eq!(find(&crowd.iter().map(String::as_str).collect::<Vec<_>>()).await, None);
 }
 
 async fn what_was_registered_is_found_by_another_server(place: Place) {

@@ -38,6 +38,13 @@ struct User {
     places: Vec<Place>,
 }
 
+/// Is all that is read of a user to know that there is one.
+#[derive(Deserialize)]
+struct Id {
+    #[serde(rename = "_id")]
+    id: String,
+}
+
 #[derive(Clone, Serialize, Deserialize)]
 struct StoredLogin {
     token: Binary,
@@ -125,6 +132,16 @@ impl AccountStore for Users {
             password: user.password,
         });
         Ok(row)
+    }
+
+    async fn users(&self, ids: &[&str]) -> Result<Vec<String>, Failure> {
+        let there = doc! { "_id": { "$in": ids }, "password": { "$ne": "" } };
+        let mut found = self.0.clone_with_type::<Id>().find(there).projection(doc! { "_id": 1 }).await?;
+        let mut ids = Vec::new();
+        while found.advance().await? {
+            ids.push(found.deserialize_current()?.id);
+        }
+        Ok(ids)
     }
 
     async fn set_password(&self, id: &str, old: &str, new: &str) -> Result<bool, Failure> {

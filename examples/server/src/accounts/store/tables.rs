@@ -34,7 +34,8 @@ pub(super) trait Sql:
 
 /// Reads rows of one type.
 pub(super) trait Fetch<T>: Send {
-    fn fetch(&self, sql: &'static str, args: &[Arg<'_>]) -> impl Future<Output = Result<Vec<T>, Error>> + Send;
+    /// The statement holds no value, only a `?` for each.
+    fn fetch(&self, sql: &str, args: &[Arg<'_>]) -> impl Future<Output = Result<Vec<T>, Error>> + Send;
 }
 
 /// Is a name and a password, if there is such a user, and how many places and bans of theirs were found.
@@ -75,7 +76,7 @@ macro_rules! sql {
         {
             async fn fetch(
                 &self,
-                sql: &'static str,
+                sql: &str,
                 args: &[$crate::accounts::store::tables::Arg<'_>],
             ) -> Result<Vec<T>, sqlx::Error> {
                 let mut query = sqlx::query_as(sqlx::AssertSqlSafe($spell(sql)));
@@ -115,7 +116,7 @@ pub(super) async fn open<P: Sql>(pool: P, record: &str, schema: &str) -> Result<
 }
 
 impl<P: Sql> Tables<P> {
-    async fn rows<T>(&self, sql: &'static str, args: &[Arg<'_>]) -> Result<Vec<T>, Failure>
+    async fn rows<T>(&self, sql: &str, args: &[Arg<'_>]) -> Result<Vec<T>, Failure>
     where
         P: Fetch<T>,
     {
@@ -168,6 +169,15 @@ impl<P: Sql> AccountStore for Tables<P> {
             return Ok(None); // removed
         }
         Ok(Some(UserRow { name, password, known: places > 0, banned: bans > 0 }))
+    }
+
+    async fn users(&self, ids: &[&str]) -> Result<Vec<String>, Failure> {
+        // Each number of ids is a statement of its own, which is prepared and kept: so there are few.
+        let count = ids.len().next_power_of_two();
+        let places = vec!["?"; count].join(", ");
+        let sql = format!("SELECT id FROM account_users WHERE password <> '' AND id IN ({places})");
+        let args: Vec<_> = ids.iter().cycle().take(count).map(|id| Arg::Text(id)).collect();
+        Ok(self.rows::<(String,)>(&sql, &args).await?.into_iter().map(|(id,)| id).collect())
     }
 
     async fn set_password(&self, id: &str, old: &str, new: &str) -> Result<bool, Failure> {
@@ -251,5 +261,46 @@ impl<P: Sql> AccountStore for Tables<P> {
 
     async fn close(&self) {
         self.0.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Notes how many places and how many values each statement has, and finds nothing.
+    #[derive(Default)]
+    struct Noting(Mutex<Vec<(usize, usize)>>);
+
+    impl<T: Send> Fetch<T> for Noting {
+        async fn fetch(&self, sql: &str, args: &[Arg<'_>]) -> Result<Vec<T>, Error> {
+            self.0.lock().push((sql.matches('?').count(), args.len()));
+            Ok(Vec::new())
+        }
+    }
+
+    impl Sql for Noting {
+        async fn script(&self, _: String) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn execute(&self, _: &'static str, _: &[Arg<'_>]) -> Result<u64, Error> {
+            Ok(0)
+        }
+
+        async fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn however_many_users_are_looked_for_it_is_one_statement_of_a_few() {
+        let tables = Tables(Noting::default());
+        for count in [1, 2, 3, 100, 256] {
+            assert!(tables.users(&vec!["ann"; count]).await.unwrap().is_empty());
+        }
+        assert_eq!(*tables.0.0.lock(), [(1, 1), (2, 2), (4, 4), (128, 128), (256, 256)]);
     }
 }
