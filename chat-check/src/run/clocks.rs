@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::sleep};
 
-use super::{Failure, chance::Chance, presence::Crowd, recorder::Recorder};
+use super::{Failure, Plan, chance::Chance, presence::Crowd, recorder::Recorder, server::Server};
 
 /// A clock steps to one of these, in seconds, and goes at one of these rates from then on.
 const STEPS: [i64; 3] = [600, -600, 0];
@@ -53,15 +53,20 @@ impl Clock {
 
 /// Steps the clocks of all nodes.
 pub(super) struct Stepper {
-    pub(super) clocks: Vec<Clock>,
-    pub(super) chance: Chance,
-    pub(super) recorder: Recorder,
-    pub(super) rounds: u32,
+    clocks: Vec<Clock>,
+    chance: Chance,
+    recorder: Recorder,
+    rounds: u32,
     /// How long all clocks go on between two steps, on average.
-    pub(super) every: Duration,
+    every: Duration,
 }
 
 impl Stepper {
+    pub(super) fn of(plan: &Plan, nodes: &[Server], chance: Chance, recorder: Recorder) -> io::Result<Self> {
+        let clocks = nodes.iter().map(Server::clock).collect::<Result<_, _>>()?;
+        Ok(Self { clocks, chance, recorder, rounds: plan.rounds, every: Duration::from_millis(plan.every) })
+    }
+
     async fn step(mut self) -> Result<(), Failure> {
         for _ in 0..self.rounds {
             sleep(self.chance.around(self.every)).await;

@@ -17,10 +17,12 @@ use super::{
     partition::Links,
     plan::Scenario,
     postgres::Standbys,
+    progress::Progress,
     recorder::Recorder,
     rest::Rest,
     server::{GRACE, Server},
     service::Service,
+    stage::SETTLED_WITHIN,
     store::Store,
 };
 use crate::history::{Ended, Event, Sample};
@@ -65,8 +67,17 @@ pub(super) struct Breaker<'a> {
 }
 
 impl Breaker<'_> {
+    /// Takes one step after the other, and sees that those who only sit there have heard all of it.
+    pub(super) async fn perform(&mut self, steps: &[(Scenario, u32)]) -> Result<(), Failure> {
+        let progress = Progress::new(self.recorder.clone(), steps.iter().map(|(_, rounds)| rounds).sum());
+        self.run(steps, |round| progress.show(round)).await?;
+        let Some(idlers) = &self.idlers else { return Ok(()) };
+        idlers.settle(&idlers.cry().await?, SETTLED_WITHIN).await;
+        idlers.write_ends(self.rest).await
+    }
+
     /// Takes one step after the other; all is whole again after each. `done` is told how many rounds are done.
-    pub(super) async fn run(&mut self, steps: &[(Scenario, u32)], done: impl Fn(u32)) -> Result<(), Failure> {
+    async fn run(&mut self, steps: &[(Scenario, u32)], done: impl Fn(u32)) -> Result<(), Failure> {
         let mut before = 0;
         for (scenario, rounds) in steps {
             self.repeat(*scenario, *rounds, |round| done(before + round)).await?;

@@ -60,6 +60,7 @@ mod tap;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -77,15 +78,15 @@ use self::{
     cluster::Cluster,
     everything::Mending,
     faults::Breaker,
+    network::Network,
     partition::Links,
     postgres::Standbys,
     presence::Crowd,
-    progress::Progress,
     recorder::Recorder,
     rest::Rest,
     revoke::Revoker,
-    server::{Launch, Server},
-    stage::{SETTLED_WITHIN, Stage},
+    server::Launch,
+    stage::Stage,
     store::Store,
 };
 pub use self::{
@@ -151,13 +152,7 @@ async fn bounded<T>(at_most: u64, work: impl Future<Output = Result<T, Failure>>
 async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Failure> {
     let mut chance = Chance::of(plan.seed.unwrap_or_default());
     let network = partition::network(plan)?;
-    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull, network.as_ref())?;
-    if plan.scenario.breaks_store() {
-        store.own()?; // before anybody is troubled
-    }
-    if plan.scenario == Scenario::Storm {
-        store.count_reads()?; // before anybody is connected
-    }
+    let store = open_store(plan, folder, network.as_ref())?;
     let standbys =
         if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
     let mut beside = Beside::open(plan, folder, network.as_ref())?;
@@ -193,11 +188,8 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
         stage.settle(crowd).await?;
         return stage.write_ends().await;
     }
-
     if plan.scenario == Scenario::Clocks {
-        let clocks = cluster.nodes.iter().map(Server::clock).collect::<Result<_, _>>()?;
-        let (rounds, every) = (plan.rounds, Duration::from_millis(plan.every));
-        let stepper = Stepper { clocks, chance: chance.fork(), recorder: recorder.clone(), rounds, every };
+        let stepper = Stepper::of(plan, &cluster.nodes, chance.fork(), recorder.clone())?;
         let clients = stage.clients(&crowd);
         let people = Crowd::gather(plan, &mut cluster, &rest, clients, recorder, chance).await?;
         people.live_by_wrong_clocks(stepper).await?;
@@ -227,16 +219,21 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
         bots,
         idlers,
     };
-    let steps = plan.steps();
-    let progress = Progress::new(recorder.clone(), steps.iter().map(|(_, rounds)| rounds).sum());
-    breaker.run(&steps, |round| progress.show(round)).await?;
-    if let Some(idlers) = &breaker.idlers {
-        idlers.settle(&idlers.cry().await?, SETTLED_WITHIN).await;
-        idlers.write_ends(rest).await?;
-    }
-
+    breaker.perform(&plan.steps()).await?;
     stage.settle(crowd).await?;
     stage.write_ends().await
+}
+
+/// Opens the store, and prepares it before anybody is connected.
+fn open_store(plan: &Plan, folder: &Path, network: Option<&Arc<Network>>) -> Result<Store, Failure> {
+    let store = Store::open(&plan.store, folder, plan.scenario == Scenario::StoreFull, network)?;
+    if plan.scenario.breaks_store() {
+        store.own()?;
+    }
+    if plan.scenario == Scenario::Storm {
+        store.count_reads()?;
+    }
+    Ok(store)
 }
 
 fn launch(
