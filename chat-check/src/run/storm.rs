@@ -21,7 +21,6 @@ impl Breaker<'_> {
         let steady = memory(self.cluster.nodes.iter())?;
         let reads = self.store.reads()?;
         let idlers = self.idlers.as_mut().ok_or("nobody sits there: --idle 10000, say")?;
-        let opened = idlers.opened();
         self.cluster.nodes[victim].kill()?;
         let killed = Instant::now();
         let others: Vec<_> = self.cluster.nodes.iter().enumerate().filter(|(at, _)| *at != victim).collect();
@@ -45,9 +44,7 @@ impl Breaker<'_> {
         let slots = killed.elapsed().as_millis().div_ceil(MEASURE_EVERY.as_millis());
         idlers.settle(&cry, Duration::ZERO).await;
         let meant = (idlers.halls() + self.rooms) * others.len() as u64 * u64::try_from(slots)?;
-        // Whoever connects looks into its own inbox, whether its login was revoked.
-        let own = idlers.opened() - opened;
-        for (what, value) in [("steady_kib", steady), ("peak_kib", peak), ("reads_meant", meant), ("reads_own", own)] {
+        for (what, value) in [("steady_kib", steady), ("peak_kib", peak), ("reads_meant", meant)] {
             self.recorder.add(sample(what, value));
         }
         if let (Some(before), Some(after)) = (reads, self.store.reads()?) {
