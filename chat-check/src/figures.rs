@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-pub use self::{isolation::Isolation, storm::Storm};
+pub use self::{
+    isolation::Isolation,
+    storm::{Round, Storm},
+};
 use crate::history::{Event, Fault, How, Name, Record};
 
 /// Is a list of times, in microseconds.

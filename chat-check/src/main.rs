@@ -90,8 +90,8 @@ fn judge(file: &Path) -> Result<(bool, Figures), Failure> {
         println!("\n{isolation}");
     }
     let is_isolated = isolation.is_none_or(|isolation| isolation.broken().is_empty());
-    let is_complete = figures.storm.as_ref().is_none_or(|storm| storm.astray == 0);
-    Ok((verdict.is_clean() && is_isolated && is_complete, figures))
+    let is_calm = figures.storm.as_ref().is_none_or(|storm| storm.broken().is_empty());
+    Ok((verdict.is_clean() && is_isolated && is_calm, figures))
 }
 
 fn in_short(verdict: &Verdict) -> String {

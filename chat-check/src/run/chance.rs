@@ -1,5 +1,7 @@
 //! Chance that a seed repeats: what is broken when, who sends where.
 
+use std::time::Duration;
+
 /// Is SplitMix64: a few lines, and good enough to choose by.
 #[derive(Clone, Debug)]
 pub(super) struct Chance(u64);
@@ -30,6 +32,12 @@ impl Chance {
     /// Returns a number of `range`.
     pub(super) fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
         range.start + self.below(range.end - range.start)
+    }
+
+    /// Returns a time that is this long on average.
+    pub(super) fn around(&mut self, time: Duration) -> Duration {
+        let percent = u32::try_from(self.within(50..150)).unwrap_or(100);
+        time * percent / 100
     }
 
     pub(super) fn is_one_in(&mut self, count: u64) -> bool {

@@ -49,6 +49,7 @@ pub(super) struct Idlers {
 #[derive(Default)]
 struct Board {
     seated: u32,
+    opened: u64,
     heard: HashMap<(RoomId, u64), u64>,
     wrong: Vec<String>,
 }
@@ -134,6 +135,11 @@ impl Idlers {
         Ok(())
     }
 
+    /// Returns how many connections they have opened since all were there.
+    pub(super) fn opened(&self) -> u64 {
+        self.board.lock().opened
+    }
+
     pub(super) fn halls(&self) -> u64 {
         self.halls.len() as u64
     }
@@ -191,6 +197,7 @@ impl Drop for Process {
 impl Board {
     fn add(&mut self, news: News, recorder: &Recorder) {
         self.seated += news.seated;
+        self.opened += news.opened;
         if news.opened > 0 {
             recorder.add(Event::Sample(Sample { what: "opened".into(), value: news.opened }));
         }

@@ -18,6 +18,7 @@
 //! | `client`, `tap`, `frames` | a client; what its wire says |
 //! | `network`, `partition` | a network of the run's own; its links that are broken |
 //! | `presence`, `sight` | people who come and go; who watches them |
+//! | `clocks` | the nodes' time of day, which steps and drifts |
 //! | `revoke` | logins that end |
 //! | `stage`, `load`, `chance` | who there is, who sends what at which rate, what the seed decides |
 //! | `idle`, `sitting` | connections that only sit there; a process of them |
@@ -28,6 +29,7 @@ mod beside;
 mod bots;
 mod chance;
 mod client;
+mod clocks;
 mod cluster;
 mod direct;
 mod disk;
@@ -71,16 +73,18 @@ use self::{
     bots::Bots,
     chance::Chance,
     client::Entrance,
+    clocks::Stepper,
     cluster::Cluster,
     everything::Mending,
     faults::Breaker,
     partition::Links,
     postgres::Standbys,
+    presence::Crowd,
     progress::Progress,
     recorder::Recorder,
     rest::Rest,
     revoke::Revoker,
-    server::Launch,
+    server::{Launch, Server},
     stage::{SETTLED_WITHIN, Stage},
     store::Store,
 };
@@ -151,6 +155,9 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     if plan.scenario.breaks_store() {
         store.own()?; // before anybody is troubled
     }
+    if plan.scenario == Scenario::Storm {
+        store.count_reads()?; // before anybody is connected
+    }
     let standbys =
         if plan.scenario.needs_postgres() { Some(Standbys::of(store.own()?, store.url()).await?) } else { None };
     let mut beside = Beside::open(plan, folder, network.as_ref())?;
@@ -167,7 +174,7 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
     };
     let rest = Rest::at(cluster.addresses())?;
     if plan.scenario == Scenario::Presence {
-        let crowd = presence::Crowd::gather(plan, &mut cluster, &rest, recorder, chance).await?;
+        let crowd = Crowd::gather(plan, &mut cluster, &rest, Vec::new(), recorder, chance).await?;
         return crowd.perform(plan, network.as_deref()).await;
     }
     let text_min = if plan.scenario == Scenario::Slow { slow::TEXT } else { 0 };
@@ -187,6 +194,17 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
         return stage.write_ends().await;
     }
 
+    if plan.scenario == Scenario::Clocks {
+        let clocks = cluster.nodes.iter().map(Server::clock).collect::<Result<_, _>>()?;
+        let (rounds, every) = (plan.rounds, Duration::from_millis(plan.every));
+        let stepper = Stepper { clocks, chance: chance.fork(), recorder: recorder.clone(), rounds, every };
+        let clients = stage.clients(&crowd);
+        let people = Crowd::gather(plan, &mut cluster, &rest, clients, recorder, chance).await?;
+        people.live_by_wrong_clocks(stepper).await?;
+        stage.settle(crowd).await?;
+        return stage.write_ends().await;
+    }
+
     let idlers = stage.idlers(plan, &crowd).await?;
     let (clients, every) = (stage.clients(&crowd), Duration::from_millis(plan.every));
     let links = network.map(|network| Links::of(network, plan, &mut chance));
@@ -199,6 +217,7 @@ async fn drive(plan: &Plan, folder: &Path, recorder: &Recorder) -> Result<(), Fa
         beside,
         service,
         rest,
+        rooms: stage.rooms(),
         clients,
         recorder,
         chance,
@@ -231,7 +250,7 @@ fn launch(
     let url = standbys.map_or_else(|| store.url().to_owned(), |standbys| standbys.url(store.url()));
     let (args, ports) = (vec!["--store".to_owned(), url], beside.args(Over::Old));
     let secret = format!("only for this run: {:016x}", plan.seed.unwrap_or_default());
-    let clocks = if plan.scenario == Scenario::Clocks { Some(server::faketime()?) } else { None };
+    let clocks = if plan.scenario == Scenario::Clocks { Some(clocks::faketime()?) } else { None };
     Ok(Launch { binary, before: Vec::new(), folder: folder.to_owned(), args, ports, secret, network: None, clocks })
 }
 

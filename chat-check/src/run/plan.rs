@@ -59,7 +59,8 @@ pub enum Scenario {
     /// kill -9 of a stock bot, and every tenth time of the --queue; people ask the bots all the time.
     Bots,
     /// The clock of a node steps ten minutes ahead, ten minutes back, or to where it was, and goes on too fast by 2 %, too
-    /// slowly by as much, or as it should. It needs libfaketime.
+    /// slowly by as much, or as it should. Meanwhile people come and go, and nodes die with them, as in `presence`. It
+    /// needs libfaketime.
     Clocks,
     /// Something of everything that can be broken with this store and this --service, one after the other.
     Programme,

@@ -14,7 +14,7 @@ use tokio::time::{Instant as Then, sleep, sleep_until};
 use super::{
     Failure, Plan,
     chance::Chance,
-    client::{User, name},
+    client::{Client, User, name},
     cluster::Cluster,
     network::{Network, Way},
     recorder::Recorder,
@@ -37,6 +37,10 @@ const AT_ONCE: usize = 16;
 pub(super) struct Crowd<'a> {
     cluster: &'a mut Cluster,
     rest: &'a Rest,
+    /// Where the nodes keep who is online.
+    kept: String,
+    /// Who else is to know where a node is that was started again.
+    clients: Vec<&'a Client>,
     recorder: &'a Recorder,
     chance: Chance,
     board: Board,
@@ -60,9 +64,11 @@ impl<'a> Crowd<'a> {
         plan: &Plan,
         cluster: &'a mut Cluster,
         rest: &'a Rest,
+        clients: Vec<&'a Client>,
         recorder: &'a Recorder,
         chance: Chance,
     ) -> Result<Self, Failure> {
+        let kept = plan.presence.as_ref().or(plan.broker.as_ref()).ok_or("nodes need a --presence or a --broker")?;
         let names = (0..plan.users).map(|number| format!("user{number:04}"));
         let users = stream::iter(names).map(|name| register(rest, name)).buffered(AT_ONCE);
         let (users, owner) = (users.try_collect::<Vec<_>>().await?, register(rest, "owner".to_owned()).await?);
@@ -77,7 +83,19 @@ impl<'a> Crowd<'a> {
         let people = users.into_iter().enumerate();
         let people = people.map(|(at, user)| Member { user, node: at % nodes, hub: None }).collect();
         let (board, watchers) = (Board::of(recorder.clone()), (0..nodes).map(|_| Vec::new()).collect());
-        let mut crowd = Self { cluster, rest, recorder, chance, board, people, rooms, owner, watchers };
+        let mut crowd = Self {
+            cluster,
+            rest,
+            kept: kept.clone(),
+            clients,
+            recorder,
+            chance,
+            board,
+            people,
+            rooms,
+            owner,
+            watchers,
+        };
         let all: Vec<_> = (0..crowd.people.len()).collect();
         crowd.come(&all).await?;
         for node in 0..nodes {
@@ -91,15 +109,19 @@ impl<'a> Crowd<'a> {
 
     /// Breaks something so many times, lets people flap, and lets all go.
     pub(super) async fn perform(mut self, plan: &Plan, network: Option<&Network>) -> Result<(), Failure> {
-        let all: Vec<_> = (0..self.people.len()).collect();
-        let kept = plan.presence.as_ref().or(plan.broker.as_ref()).ok_or("nodes need a --presence or a --broker")?;
         for round in 1..=plan.rounds {
             match network {
-                Some(network) => self.split(network, kept, Duration::from_secs(plan.longest)).await?,
+                Some(network) => self.split(network, Duration::from_secs(plan.longest)).await?,
                 None => self.kill(Duration::from_millis(plan.every)).await?,
             }
             self.show(&format!("{round}/{}", plan.rounds));
         }
+        self.finish().await
+    }
+
+    /// Lets people flap, and lets all go.
+    pub(super) async fn finish(mut self) -> Result<(), Failure> {
+        let all: Vec<_> = (0..self.people.len()).collect();
         self.flap().await?;
         self.until_seen(&all, true).await;
         self.show("came and went all the time");
@@ -109,37 +131,53 @@ impl<'a> Crowd<'a> {
         Ok(())
     }
 
-    fn show(&self, what: &str) {
+    pub(super) fn show(&self, what: &str) {
         println!("{:6.1} s  {what}", Duration::from_micros(self.recorder.now()).as_secs_f64());
     }
 
     /// A node dies with its people, who stay away until ghosts have had this time to show up.
-    async fn kill(&mut self, ghosts_for: Duration) -> Result<(), Failure> {
-        let node = usize::try_from(self.chance.below(self.cluster.nodes.len() as u64))?;
-        let start = self.recorder.now();
+    pub(super) async fn kill(&mut self, ghosts_for: Duration) -> Result<(), Failure> {
+        let (node, start) = (self.some_node()?, self.recorder.now());
         self.cluster.nodes[node].kill()?;
         let victims: Vec<_> = (0..self.people.len()).filter(|at| self.people[*at].node == node).collect();
         for at in &victims {
             self.people[*at].went(self.recorder);
         }
         self.watchers[node].clear();
-        self.cluster.restart(node, self.rest, &[]).await?;
+        self.cluster.restart(node, self.rest, &self.clients).await?;
         self.recorder.fault("kill", &self.cluster.nodes[node].name, start);
         self.watch(node).await?;
         self.until_seen(&victims, false).await;
         sleep(ghosts_for).await;
-        for at in &victims {
-            self.people[*at].node = usize::try_from(self.chance.below(self.cluster.nodes.len() as u64))?;
+        self.come_anywhere(&victims).await
+    }
+
+    /// Half of the people say goodbye, and come back to other nodes when all have seen them go.
+    pub(super) async fn change_shifts(&mut self) -> Result<(), Failure> {
+        let shift: Vec<_> = (0..self.people.len()).filter(|_| self.chance.is_one_in(2)).collect();
+        self.go(&shift).await;
+        self.until_seen(&shift, false).await;
+        self.come_anywhere(&shift).await
+    }
+
+    /// These come back, each to some node.
+    async fn come_anywhere(&mut self, who: &[usize]) -> Result<(), Failure> {
+        for at in who {
+            self.people[*at].node = self.some_node()?;
         }
-        self.come(&victims).await?;
-        self.until_seen(&victims, true).await;
+        self.come(who).await?;
+        self.until_seen(who, true).await;
         Ok(())
     }
 
+    fn some_node(&mut self) -> Result<usize, Failure> {
+        Ok(self.chance.below(self.cluster.nodes.len() as u64).try_into()?)
+    }
+
     /// A node is cut off from where presence is kept; afterwards all is as before.
-    async fn split(&mut self, network: &Network, kept: &str, time: Duration) -> Result<(), Failure> {
-        let at = usize::try_from(self.chance.below(self.cluster.nodes.len() as u64))?;
-        let (start, node) = (self.recorder.now(), &self.cluster.nodes[at].name);
+    async fn split(&mut self, network: &Network, time: Duration) -> Result<(), Failure> {
+        let (at, start, kept) = (self.some_node()?, self.recorder.now(), &self.kept);
+        let node = &self.cluster.nodes[at].name;
         network.cut(node, kept, Way::Both)?;
         sleep(time).await;
         network.heal(node)?;

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::{Failure, network::Network};
+use super::{Failure, clocks::Clock, network::Network};
 
 /// How long a server may take to stop by itself, as it is told.
 pub(super) const GRACE: Duration = Duration::from_secs(15);
@@ -49,9 +49,7 @@ impl Launch {
         let inside = |network: &Arc<Network>| network.inside(name, &self.binary);
         let mut command = self.network.as_ref().map_or_else(|| Command::new(&self.binary), inside);
         if let Some(library) = &self.clocks {
-            // Only the time of day: tokio waits by the other clock, which no operator can set.
-            command.env("LD_PRELOAD", library).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-            command.env("FAKETIME_TIMESTAMP_FILE", self.clock(name)).env("FAKETIME_CACHE_DURATION", "1");
+            Clock::of(name, &self.folder)?.give(&mut command, library);
         }
         command
             .args(&self.before)
@@ -70,10 +68,6 @@ impl Launch {
     /// Returns where a node is reached that says where it listens.
     fn outside(&self, name: &str, listens: SocketAddr) -> Result<SocketAddr, Failure> {
         self.network.as_ref().map_or(Ok(listens), |network| network.outside(name, listens))
-    }
-
-    fn clock(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.clock"))
     }
 
     fn last_words(&self, name: &str) -> String {
@@ -97,9 +91,6 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(launch: Arc<Launch>, name: String) -> Result<Self, Failure> {
-        if launch.clocks.is_some() && !launch.clock(&name).exists() {
-            std::fs::write(launch.clock(&name), "+0")?;
-        }
         let spawned = launch.spawn(&name);
         let mut child = spawned.map_err(|error| format!("{} does not start: {error}", launch.binary.display()))?;
         let stdout = child.stdout.take().ok_or("the server has no output")?;
@@ -149,12 +140,9 @@ impl Server {
         number_after(&status, "VmRSS:").ok_or_else(|| "a process without memory".into())
     }
 
-    /// Sets its clock so many seconds ahead of what it would be, and lets it go at a rate since the process began.
-    pub(super) fn set_clock(&self, ahead: i64, rate: &str) -> io::Result<()> {
-        let clock = self.launch.clock(&self.name);
-        let new = clock.with_extension("new");
-        std::fs::write(&new, format!("{ahead:+} x{rate}"))?;
-        std::fs::rename(new, clock) // it is read at any moment
+    /// Returns its time of day, if that is not the machine's.
+    pub(super) fn clock(&self) -> io::Result<Clock> {
+        Clock::of(&self.name, &self.launch.folder)
     }
 
     /// Sends a signal by its name.
@@ -179,14 +167,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.kill();
     }
-}
-
-/// Finds the library that gives a program another time of day.
-pub(super) fn faketime() -> Result<PathBuf, Failure> {
-    let mut folders = std::fs::read_dir("/usr/lib")?.flatten().map(|folder| folder.path());
-    let found =
-        folders.find_map(|folder| Some(folder.join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists()));
-    found.ok_or_else(|| "libfaketime is not there: install faketime".into())
 }
 
 /// Finds the line that begins with a name and returns the number after it.

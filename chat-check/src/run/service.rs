@@ -134,6 +134,12 @@ impl Service {
         self.script("start").map(drop)
     }
 
+    /// Stops it as its operator would, and starts it again.
+    pub(super) fn restart(&self) -> Result<(), Failure> {
+        self.script("stop")?;
+        self.start()
+    }
+
     /// Returns the folder that the script keeps for it.
     pub(super) fn home(&self) -> Result<PathBuf, Failure> {
         let is_home =

@@ -144,6 +144,11 @@ impl Stage {
         Idlers::seat(plan.idle, nodes, recorder, &self.rest, &self.owner, crowd.keeper.clone()).await.map(Some)
     }
 
+    /// Returns in how many rooms people talk.
+    pub(super) fn rooms(&self) -> u64 {
+        self.rooms.len() as u64
+    }
+
     /// Returns those who are to be slow.
     pub(super) fn slow(&self) -> &[Arc<Client>] {
         &self.clients[self.clients.len() - self.slow..]

@@ -84,6 +84,10 @@ impl Store {
     }
 }
 
+/// Counts the statements that read on from a position. Neither lists of rooms are among them nor what an append looks up.
+const READS: &str = "
+    SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query LIKE '%e.seq >= greatest(%ORDER BY e.seq LIMIT%'";
+
 /// Holds up what is about to be committed, and rolls one in twenty back.
 const SLOW_POSTGRES: &str = "
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -109,6 +113,23 @@ impl Store {
             _ => return Ok(false),
         };
         Ok(true)
+    }
+
+    /// Has each read of a log counted from now on, if the store is a PostgreSQL of this run's own, which begins again.
+    pub(super) fn count_reads(&self) -> Result<(), Failure> {
+        let Some(own) = self.postgres() else { return Ok(()) };
+        own.sql(&self.url, "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")?;
+        own.restart()?;
+        own.sql(&self.url, "CREATE EXTENSION pg_stat_statements").map(drop)
+    }
+
+    /// Returns how often a page of some log was read, if that is counted.
+    pub(super) fn reads(&self) -> Result<Option<u64>, Failure> {
+        self.postgres().map(|own| Ok(own.sql(&self.url, READS)?.parse()?)).transpose()
+    }
+
+    fn postgres(&self) -> Option<&Service> {
+        self.own.as_deref().filter(|own| own.name == "postgres")
     }
 
     /// Waits until no connection is in a transaction, and sees that none ever spoke in one that had failed.

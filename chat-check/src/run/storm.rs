@@ -12,23 +12,16 @@ const BACK_WITHIN: Duration = Duration::from_mins(1);
 /// How often is looked who is back, and how often what the nodes need for it.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const MEASURE_EVERY: Duration = Duration::from_millis(250);
-/// So long PostgreSQL's processes keep their counts to themselves.
-const COUNTED_AFTER: Duration = Duration::from_millis(1_200);
 const SESSIONS: &str = "chat_sessions";
-/// Looks into the log, of whatever room, for whatever reason.
-const READS: &str = "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'chat_entries'";
 
 impl Breaker<'_> {
     /// Kills the node with the most sessions, and measures until all who sat there have heard what was said since.
     pub(super) async fn storm(&mut self, start: u64) -> Result<(), Failure> {
-        let mut sessions = Vec::new();
-        for node in 0..self.cluster.nodes.len() {
-            sessions.push(self.cluster.metric(node, SESSIONS).await?);
-        }
-        let (victim, held) = sessions.iter().copied().enumerate().max_by_key(|(_, held)| *held).ok_or("no node")?;
+        let (victim, held) = self.fullest().await?;
         let steady = memory(self.cluster.nodes.iter())?;
-        let reads = self.reads()?;
+        let reads = self.store.reads()?;
         let idlers = self.idlers.as_mut().ok_or("nobody sits there: --idle 10000, say")?;
+        let opened = idlers.opened();
         self.cluster.nodes[victim].kill()?;
         let killed = Instant::now();
         let others: Vec<_> = self.cluster.nodes.iter().enumerate().filter(|(at, _)| *at != victim).collect();
@@ -48,26 +41,29 @@ impl Breaker<'_> {
             }
             sleep(LOOK_EVERY).await;
         }
+        peak = peak.max(memory(others.iter().map(|(_, node)| *node))?);
         let slots = killed.elapsed().as_millis().div_ceil(MEASURE_EVERY.as_millis());
         idlers.settle(&cry, Duration::ZERO).await;
-        let meant = idlers.halls() * others.len() as u64 * u64::try_from(slots)?;
-        for (what, value) in [("steady_kib", steady), ("peak_kib", peak), ("reads_meant", meant)] {
+        let meant = (idlers.halls() + self.rooms) * others.len() as u64 * u64::try_from(slots)?;
+        // Whoever connects looks into its own inbox, whether its login was revoked.
+        let own = idlers.opened() - opened;
+        for (what, value) in [("steady_kib", steady), ("peak_kib", peak), ("reads_meant", meant), ("reads_own", own)] {
             self.recorder.add(sample(what, value));
         }
-        sleep(COUNTED_AFTER).await;
-        if let (Some(before), Some(after)) = (reads, self.reads()?) {
+        if let (Some(before), Some(after)) = (reads, self.store.reads()?) {
             self.recorder.add(sample("reads", after.saturating_sub(before)));
         }
         self.recorder.fault("storm", &self.cluster.nodes[victim].name, start);
         self.restart(victim).await
     }
 
-    /// Counts what was read of the logs so far, where the database can say it.
-    fn reads(&self) -> Result<Option<u64>, Failure> {
-        match self.store.own() {
-            Ok(own) if own.name == "postgres" => Ok(Some(own.sql(self.store.url(), READS)?.parse()?)),
-            _ => Ok(None),
+    /// Finds the node with the most sessions, and returns how many it has.
+    async fn fullest(&self) -> Result<(usize, u64), Failure> {
+        let mut sessions = Vec::new();
+        for node in 0..self.cluster.nodes.len() {
+            sessions.push((node, self.cluster.metric(node, SESSIONS).await?));
         }
+        Ok(sessions.into_iter().max_by_key(|(_, held)| *held).ok_or("no node")?)
     }
 }
 

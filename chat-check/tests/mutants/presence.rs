@@ -79,6 +79,12 @@ fn one_who_went_and_is_seen_for_more_than_35_seconds() {
 }
 
 #[test]
+fn one_who_is_seen_for_too_long_by_a_node_with_a_wrong_clock() {
+    let late = [told(56, "w1", "bob", false), fault("clock", "node1", 19, 55)];
+    rejects(Some(&told(50, "w1", "bob", false)), &late, "bob went, and w1 after 35 s");
+}
+
+#[test]
 fn one_who_came_and_is_not_seen() {
     rejects(Some(&told(124, "w1", "bob", true)), &[], "bob came, and w1 after 35 s");
 }
