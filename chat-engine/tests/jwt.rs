@@ -4,16 +4,18 @@
 
 use std::{
     net::TcpListener,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chat_engine::{
-    Authenticator, Code, Identity, Jwt,
+    Authenticator, Code, Engine, Event, Hub, Identity, Jwt,
     jwt::{Algorithm, Key, KeyError},
 };
+use futures::StreamExt;
 use jsonwebtoken::{EncodingKey, crypto::sign};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 const SECRET: &[u8] = b"a secret of exactly 32 bytes, so";
 
@@ -248,6 +250,22 @@ async fn clocks_may_differ_by_the_leeway_and_by_no_more() {
     assert!(generous.authenticate(&late(50)).await.is_ok() && generous.authenticate(&early(50)).await.is_ok());
     assert!(generous.authenticate(&late(70)).await.is_err() && generous.authenticate(&early(70)).await.is_err());
     assert!(strict.authenticate(&late(5)).await.is_err() && strict.authenticate(&early(5)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_outlives_its_token_by_the_leeway_and_by_no_more() {
+    let ends_s = now_s() - 55;
+    let identity = accepts(&signed(header(), with(claims(), "exp", json!(ends_s)))).await.unwrap();
+    let engine = Engine::builder().build().await.unwrap();
+    let mut events = engine.hub(identity).events(Vec::new());
+    let why = loop {
+        let event = timeout(Duration::from_secs(30), events.next()).await.expect("the session does not end");
+        if let Some(Event::Closed(why)) = event {
+            break why;
+        }
+    };
+    assert!(now_s() >= ends_s + 60, "not before the leeway is over");
+    assert_eq!(why.code, Code::Unauthenticated);
 }
 
 #[tokio::test]
