@@ -10,15 +10,15 @@ use std::{
 const MARKED: &[(&str, &str)] = &[
     // A measurement, which nobody gives any text.
     (
-        "chat-store-sql/examples/throughput/raw.rs",
+        "chat-store-sql/examples/sql_throughput/raw.rs",
         "let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.unwrap();",
     ),
     (
-        "chat-store-sql/examples/throughput/raw.rs",
+        "chat-store-sql/examples/sql_throughput/raw.rs",
         "let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.unwrap();",
     ),
     (
-        "chat-store-sql/examples/throughput/raw.rs",
+        "chat-store-sql/examples/sql_throughput/raw.rs",
         "on!(self, connection => drop(sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap()));",
     ),
     ("chat-store-sql/src/connection.rs", "let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));"),

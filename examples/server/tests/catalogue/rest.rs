@@ -53,7 +53,7 @@ cases! { PATHS, shared;
     "R6.long" r06_long: "a room of 4 KiB" => "404 not_found", room(|| "9".repeat(4096));
     "R6.operator" r06_operator: "the room `{\"$gt\":\"\"}`" => "404 not_found", room(|| "%7B%22$gt%22%3A%22%22%7D".into());
     "R6.foreign" r06_foreign: "a private room that is others' alone" => "404 not_found, as if it did not exist", foreign_room;
-    "R6.climb" r06_climb: "a path that climbs to another route" => "404", get("/chat/rooms/../../api/me");
+    "R6.climb" r06_climb: "a path that climbs to another route" => "404 not_found", get("/chat/rooms/../../api/me");
     "R7" r07_billion: "`limit=1000000000`" => "400 invalid", get("/chat/rooms?limit=1000000000");
     "R7.minus" r07_minus: "`limit=-1`" => "400 invalid", get("/chat/rooms?limit=-1");
     "R7.offset" r07_offset: "`offset=-1`, which is unknown" => "400 invalid", get("/chat/rooms?offset=-1");

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! eval "$(scripts/services env)"
-//! cargo run --release -p chat-store-sql --all-features --example throughput -- \
+//! cargo run --release -p chat-store-sql --all-features --example sql_throughput -- \
 //!     'sqlite:/tmp/bench.db?mode=rwc' "$CHAT_TEST_POSTGRES" "$CHAT_TEST_MYSQL"
 //! ```
 //!

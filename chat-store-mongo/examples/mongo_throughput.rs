@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! eval "$(scripts/services env)"
-//! cargo run -p chat-store-mongo --example throughput -- "$CHAT_TEST_MONGODB/bench"
+//! cargo run -p chat-store-mongo --example mongo_throughput -- "$CHAT_TEST_MONGODB/bench"
 //! ```
 //!
 //! Both write to 100 rooms in turn, entries of 200 bytes, so many at once to one room. The raw loop reads the last position,
@@ -12,7 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss)]
 #![allow(dead_code)] // of the clock: what is on the other side of a server's socket is not looked at
 
-#[path = "../../chat-store-sql/examples/throughput/clock.rs"]
+#[path = "../../chat-store-sql/examples/sql_throughput/clock.rs"]
 mod clock;
 
 use std::time::Duration;
