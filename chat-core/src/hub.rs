@@ -100,6 +100,7 @@ pub enum Event {
 /// * `a_private_room_is_created_by_its_first_post`, for both, under the id that either of them derives.
 /// * `rooms_lists_the_most_recently_active_first`, each with the reader's role, the head, the last message and what is unread.
 /// * `hub_events_bring_all_rooms_and_new_ones`.
+/// * `a_room_that_ones_own_post_creates_comes_from_its_beginning`, however quickly the post was acknowledged.
 /// * `hub_events_resume_after_their_cursors`: what was missed comes once, in order, then what is new.
 /// * `a_cursor_of_a_room_of_others_is_unfollowed`, not passed over.
 #[async_trait]

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use chat_core::{
     Action, Code, Cursor, Draft, Engine, Event, Hub, Identity, Key, LogStore, Members, Policy, Posted, RoomId,
     RoomSpec, Seq, Start, StoreError,
-    conformance::faulty::{Call, FaultyStore, StoreFault},
+    conformance::faulty::{Answer, Call, FaultyStore, StoreFault},
     memory::MemoryStore,
     protocol::Target,
     store::Access,
@@ -216,6 +216,30 @@ async fn all_who_resume_a_room_at_once_share_what_is_read_of_it() {
     }
     let reads = store.fault().reads.load(Ordering::SeqCst);
     assert_eq!(reads, 2, "where the room stands, and what was missed");
+}
+
+/// Is a store to which entries of some kind move no guard, as to a node of an older version.
+struct MovesNoGuard;
+
+#[async_trait]
+impl StoreFault for MovesNoGuard {
+    async fn after(&self, _: &Call, answer: &mut Answer) -> Result<(), StoreError> {
+        if let Answer::Access(Some(access)) = answer {
+            access.guard = Seq::ZERO;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_access_that_was_read_after_a_restriction_is_not_read_again_for_ever() {
+    let store = Arc::new(FaultyStore::new(MemoryStore::new(), MovesNoGuard));
+    let engine = Engine::builder().limits(limits()).store(store).build().await.unwrap();
+    let _live = Client::greeted(&engine, "ann").await;
+    engine.revoke(&user("ann"), Some("another login")).await.unwrap();
+    let mut second = Client::greeted(&engine, "ann").await;
+    let _ = second.say(&json!({"type": "rooms", "ref": 5}));
+    assert_eq!(second.until(|frame| frame["ref"] == 5).await["type"], "rooms");
 }
 
 /// Removes bob just when his backlog begins to be read.

@@ -163,7 +163,7 @@ impl Recorder {
                 share.opened = true;
                 share.append.entries.extend(opening(engine, &submission));
             }
-            let last = matches!(submission.draft.body, Body::Member(_) | Body::Room(_)) || share.opened;
+            let last = changes_rights(&submission.draft.body) || share.opened;
             share.append.entries.push(new_entry(engine, submission.sent, submission.take_draft(), &submission.who));
             share.submissions.push(submission);
             if last {
@@ -252,7 +252,7 @@ impl Recorder {
             match outcome {
                 Outcome::Stored(seq) => {
                     let entry = Arc::new(entry.into_entry(room, seq));
-                    if matches!(entry.body, Body::Member(_) | Body::Room(_)) {
+                    if changes_rights(&entry.body) {
                         self.judge.forget(room);
                     }
                     announce(engine, submission, &entry);
@@ -417,4 +417,9 @@ fn opening(engine: &Inner, submission: &Submission) -> Option<NewEntry> {
     let key = submission.draft.key.derive("opening");
     let draft = Draft { key, body: Body::Room(RoomChange::Created(spec)) };
     Some(new_entry(engine, BodyHash::of(&draft.body), draft, &Identity::system()))
+}
+
+/// Tells whether what was judged before must be judged again after an entry with this body.
+fn changes_rights(body: &Body) -> bool {
+    body.restricts() || matches!(body, Body::Member(_) | Body::Room(_))
 }

@@ -270,8 +270,9 @@ impl LiveRoom {
         if next.prev() < at.seq || next.prev() < judged.as_of {
             return Attach::RoomBehind;
         }
-        // A guard above the room's is of an entry that this version does not know to restrict.
-        if judged.guard < state.guard {
+        // A guard above the room's is of an entry that this version does not know to restrict. One below it may be of a
+        // node that did not know; what was read at that entry or later has taken it into account.
+        if judged.guard < state.guard && judged.as_of < state.guard {
             return Attach::GuardMoved;
         }
         if at.seq < next.prev() {

@@ -90,8 +90,9 @@ async fn begin<S: Personal + ?Sized>(store: &S, user: &UserId) -> Result<UserId,
         bodies.push(Body::Room(RoomChange::Created(spec)));
     }
     bodies.push(Body::Inbox(Notice::Revoked { login: None }));
-    bodies.push(Body::Erase(Erase { user: stand_in.clone(), targets: Vec::new() }));
     append(store, inbox, bodies.into_iter().map(by_system).collect()).await?;
+    let erase = Body::Erase(Erase { user: stand_in.clone(), targets: Vec::new() });
+    append(store, inbox, vec![by_system(erase)]).await?; // what restricts is the last of its share
     Ok(stand_in)
 }
 

@@ -25,6 +25,7 @@ mutants! {
     a_private_room_is_created_by_its_first_post: MixesUpWhom,
     rooms_lists_the_most_recently_active_first: ListsBackwards,
     hub_events_bring_all_rooms_and_new_ones: MissesNewRooms,
+    a_room_that_ones_own_post_creates_comes_from_its_beginning: MissesNewRooms,
     hub_events_resume_after_their_cursors: BeginsAtHead,
     a_cursor_of_a_room_of_others_is_unfollowed: HidesUnfollowed,
     a_post_is_answered_with_its_place: AnswersAnotherPlace,

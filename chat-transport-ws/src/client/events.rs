@@ -15,7 +15,10 @@ use chat_core::{Code, Cursor, Entry, Event, GapReason, HubError, RoomId, Seq, Si
 use futures::Stream;
 use parking_lot::Mutex;
 
-use super::link::{Order, Orders};
+use super::{
+    follows::further,
+    link::{Order, Orders},
+};
 
 /// Events of the kinds that are never refused may wait in this many times the places that entries have; whoever lets
 /// that many lie does not read at all, and its stream ends.
@@ -42,8 +45,8 @@ struct State {
 /// Is where a receiver stands in a room.
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    /// It begins where the room is followed next.
-    Head,
+    /// It begins where the room is followed next, but not before what its user had posted by then.
+    Head { not_before: Option<Cursor> },
     At {
         cursor: Cursor,
         /// Whether it takes what comes, or waits until the room is followed from its cursor.
@@ -71,9 +74,14 @@ impl Receiver {
         self.scope.is_none_or(|scope| scope == room)
     }
 
-    /// Wants a room: after a cursor, or from now on.
-    pub(super) fn want(&self, room: RoomId, after: Option<Cursor>) {
-        self.state.lock().places.insert(room, after.map_or(Place::Head, Place::waits_at));
+    /// Wants a room after a cursor.
+    pub(super) fn want_after(&self, cursor: Cursor) {
+        self.state.lock().places.insert(cursor.room, Place::waits_at(cursor));
+    }
+
+    /// Wants a room from now on: not from before what its user has posted.
+    pub(super) fn want_head(&self, room: RoomId, not_before: Option<Cursor>) {
+        self.state.lock().places.insert(room, Place::Head { not_before });
     }
 
     /// Returns the rooms in which it has a place.
@@ -99,15 +107,16 @@ impl Receiver {
         matches!(self.state.lock().places.get(&room), Some(Place::At { cursor, live: true, .. }) if cursor.seq == seq)
     }
 
-    /// The room is followed after `from`; who has no place there begins at `head`.
-    pub(super) fn followed(&self, from: Cursor, head: Cursor) {
+    /// The room is followed after `from`; who has no place there begins there.
+    pub(super) fn followed(&self, from: Cursor) {
         let mut state = self.state.lock();
         let room = from.room;
-        let place = state.places.get(&room).copied().unwrap_or(Place::Head);
+        let place = state.places.get(&room).copied().unwrap_or(Place::Head { not_before: None });
         let next = match place {
-            Place::Head => {
-                state.push(Event::Followed { room, head: head.seq });
-                Place::At { cursor: head, live: true, told: true, tried: false }
+            Place::Head { not_before } => {
+                let cursor = not_before.map_or(from, |not_before| further(Some(from), not_before));
+                state.push(Event::Followed { room, head: cursor.seq });
+                Place::At { cursor, live: true, told: true, tried: false }
             }
             Place::At { cursor, live: false, told, .. } if meets(cursor, from) => {
                 if !told {
@@ -186,7 +195,7 @@ impl Receiver {
         if let Some(Place::At { cursor, .. }) = state.places.get(&refused.room)
             && meets(*cursor, refused)
         {
-            state.places.insert(refused.room, Place::Head);
+            state.places.insert(refused.room, Place::Head { not_before: None });
             state.push(Event::Reset(refused.room));
         }
     }
@@ -221,9 +230,13 @@ impl Receiver {
     /// The connection is new: whoever does not stand where it resumes has to wait for its turn.
     pub(super) fn resumed(&self, room: RoomId, at: Option<Cursor>) {
         let mut state = self.state.lock();
-        if let Some(Place::At { cursor, live, tried, .. }) = state.places.get_mut(&room) {
-            *live &= at.is_some_and(|at| meets(*cursor, at));
-            *tried = false;
+        match state.places.get_mut(&room) {
+            Some(Place::At { cursor, live, tried, .. }) => {
+                *live &= at.is_some_and(|at| meets(*cursor, at));
+                *tried = false;
+            }
+            Some(Place::Head { not_before }) => *not_before = None, // it is followed where the log stands by now
+            None => {}
         }
     }
 

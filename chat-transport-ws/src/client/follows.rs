@@ -66,14 +66,15 @@ impl Follows {
     }
 
     fn place(&mut self, receiver: &Arc<Receiver>, id: RoomId, after: Option<Cursor>) {
-        receiver.want(id, after);
         let room = self.rooms.entry(id).or_default();
+        match after {
+            Some(after) => receiver.want_after(after),
+            None => receiver.want_head(id, room.stored),
+        }
         if let (Followed::At(_), Some(head)) = (room.state, room.head()) {
             // Where the room stands already, nothing has to be asked.
-            match after {
-                None => receiver.followed(head, head),
-                Some(after) if after.seq == head.seq && after.id == head.id => receiver.followed(head, head),
-                Some(_) => {}
+            if after.is_none_or(|after| after.seq == head.seq && after.id == head.id) {
+                receiver.followed(head);
             }
         }
         if matches!(room.state, Followed::NotNow) {
@@ -90,6 +91,8 @@ impl Follows {
     /// Returns the cursors for `hello`: of rooms that somebody receives.
     pub(super) fn begin(&mut self, rooms_max: usize) -> Vec<Cursor> {
         let mut cursors = Vec::new();
+        let receivers = &self.receivers;
+        self.rooms.retain(|id, room| room.at.is_some() || interested(receivers, *id).next().is_some());
         for (id, room) in &mut self.rooms {
             let receivers: Vec<_> = interested(&self.receivers, *id).collect();
             let waiting = receivers.iter().filter_map(|receiver| receiver.waits(*id)).min_by_key(|cursor| cursor.seq);
@@ -98,7 +101,7 @@ impl Follows {
                 receiver.resumed(*id, from);
             }
             room.state = from.map_or(Followed::No, |from| Followed::Asked { reference: None, from: Some(from) });
-            (room.tries, room.retry_at) = (0, None);
+            (room.stored, room.tries, room.retry_at) = (None, 0, None);
             cursors.extend(from);
         }
         cursors
@@ -120,10 +123,7 @@ impl Follows {
         room.state = Followed::At(cursor.seq);
         (room.tries, room.retry_at) = (0, None);
         room.reached(cursor);
-        let head = room.head().unwrap_or(cursor);
-        for receiver in covering(&self.receivers, cursor.room) {
-            receiver.followed(cursor, head);
-        }
+        covering(&self.receivers, cursor.room).for_each(|receiver| receiver.followed(cursor));
         self.dirty.insert(cursor.room);
     }
 
@@ -309,7 +309,7 @@ impl Room {
 }
 
 /// Returns the further one of two places; of two at one position, the one with an id.
-fn further(one: Option<Cursor>, other: Cursor) -> Cursor {
+pub(super) fn further(one: Option<Cursor>, other: Cursor) -> Cursor {
     one.filter(|one| one.seq > other.seq || (one.seq == other.seq && one.id.is_some())).unwrap_or(other)
 }
 

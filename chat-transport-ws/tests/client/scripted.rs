@@ -247,6 +247,24 @@ async fn what_one_posted_before_the_room_was_followed_is_before_its_head() {
 }
 
 #[tokio::test]
+async fn a_stream_of_all_rooms_brings_what_one_posted_before_the_room_was_followed() {
+    let (fake, url) = Fake::start().await;
+    let (hub, mut peer, _) = connect(&fake, &url, config("ann")).await;
+    let mut all = hub.events(Vec::new());
+    let room = room(&hub);
+    let posts = post_all(&room, &["before"]);
+    let sent = hear_sends(&mut peer, 1).await;
+    peer.ack(&sent[0], 2).await;
+    answers(posts).await;
+    peer.say(followed(room.id(), 0, &Value::Null)).await; // the server follows a new room by itself
+    for seq in 1..=2 {
+        peer.say(text(room.id(), seq)).await;
+    }
+    assert_eq!(next(&mut all).await, Event::Followed { room: room.id(), head: seq(0) });
+    assert_eq!((next_seq(&mut all).await, next_seq(&mut all).await), (1, 2));
+}
+
+#[tokio::test]
 async fn gaps_and_resets_are_told() {
     let (fake, url) = Fake::start().await;
     let (hub, mut peer, _) = connect(&fake, &url, config("ann")).await;

@@ -27,6 +27,18 @@ pub async fn hub_events_bring_all_rooms_and_new_ones(on: HubUnderTest) {
     assert_eq!(bobs.texts(new.id(), 1).await, ["new"]);
 }
 
+/// Its own user's first message in it, too, however quickly that was acknowledged.
+pub async fn a_room_that_ones_own_post_creates_comes_from_its_beginning(on: HubUnderTest) {
+    let ann = on.hub("ann").await;
+    let mut anns = Events::of(ann.events(Vec::new()));
+    for name in ["bob", "cid", "dan", "eve"] {
+        let direct = ann.direct(&user(name));
+        say(&direct, name).await;
+        assert_eq!(anns.followed(direct.id()).await, Seq::ZERO);
+        assert_eq!(anns.texts(direct.id(), 1).await, [name]);
+    }
+}
+
 /// Rooms without a cursor begin where they stand.
 pub async fn hub_events_resume_after_their_cursors(on: HubUnderTest) {
     let (ann, tea) = on.room().await;

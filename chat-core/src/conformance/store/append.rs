@@ -8,7 +8,7 @@ use super::{
     },
 };
 use crate::{
-    model::{Body, Membership, NewEntry, Role, RoomSpec, Seq, Text},
+    model::{Body, Membership, NewEntry, Notice, Role, RoomSpec, Seq, Text},
     store::Outcome,
 };
 
@@ -179,7 +179,9 @@ pub async fn a_restriction_moves_the_guard(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     let guard =
         async || (tea.access("ann").await.guard.get(), tea.store.heads(&[tea.room]).await.unwrap()[0].guard.get());
-    for harmless in [text("ann", "hi"), join("eve"), member("ann", "dan", Membership::Join)] {
+    let told = |notice| entry("ann", Body::Inbox(notice));
+    let joined = told(Notice::Joined(tea.room));
+    for harmless in [text("ann", "hi"), join("eve"), member("ann", "dan", Membership::Join), joined] {
         tea.append([harmless]).await;
         assert_eq!(guard().await, (0, 0));
     }
@@ -188,8 +190,10 @@ pub async fn a_restriction_moves_the_guard(store: StoreUnderTest) {
         member("eve", "eve", Membership::Leave),
         topic("ann", "green"),
         member("ann", "nobody", Membership::Leave),
+        told(Notice::Revoked { login: Some("one".into()) }),
+        told(Notice::Revoked { login: None }),
     ];
-    for (at, restriction) in (5..).zip(restrictions) {
+    for (at, restriction) in (6..).zip(restrictions) {
         assert_eq!(tea.append([restriction]).await, stored([at]));
         assert_eq!(guard().await, (at, at));
     }
