@@ -190,7 +190,7 @@ impl StoreFault for CountsReads {
 }
 
 /// As after a node has died: nobody follows the room where all its people come to.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn all_who_resume_a_room_at_once_share_what_is_read_of_it() {
     let names: Vec<_> = (0..50).map(|number| format!("u{number}")).collect();
     let store = Arc::new(FaultyStore::new(MemoryStore::new(), CountsReads::default()));
@@ -214,8 +214,18 @@ async fn all_who_resume_a_room_at_once_share_what_is_read_of_it() {
             assert_eq!(entry["body"]["text"], number.to_string());
         }
     }
-    let reads = store.fault().reads.load(Ordering::SeqCst);
-    assert_eq!(reads, 2, "where the room stands, and what was missed");
+    let reads = || store.fault().reads.load(Ordering::SeqCst);
+    assert_eq!(reads(), 2, "where the room stands, and what was missed");
+
+    let resume = async || {
+        let mut late = Client::connect(&after, "ann");
+        let _ = late.say(&json!({"type": "hello", "ref": 1, "cursors": [places[9]]}));
+        late.until(|frame| frame["type"] == "entry" && frame["body"]["text"] == "19").await;
+        reads()
+    };
+    assert_eq!(resume().await, 2, "it is there still");
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(resume().await, 3, "who comes at once has come: it was let go");
 }
 
 /// Is a store to which entries of some kind move no guard, as to a node of an older version.

@@ -19,6 +19,9 @@ impl Inner {
         if let Some(head) = live.head(access.as_of).await {
             return Ok(head);
         }
+        if live.reached().await.is_some_and(|reached| reached < access.as_of) {
+            self.repair(live).await?; // a hint is late
+        }
         let _turn = self.turn(live).await;
         if let Some(head) = live.head(access.as_of).await {
             return Ok(head); // whoever had the turn before has found it out
@@ -35,21 +38,27 @@ impl Inner {
         Ok(live.head(access.as_of).await.unwrap_or(Cursor::new(live.id(), access.as_of, id)))
     }
 
-    /// Brings a room's ring back to where a client left off, if that is near: one reading for all who come at once.
+    /// Brings a room's ring back to where a client left off, if that is near and others are in the room: one reading for
+    /// all who come at once.
     pub(super) async fn reach_back(&self, live: &LiveRoom, at: Seq) -> Result<(), HubError> {
-        if !live.falls_short_of(at, PAGE.into()).await {
+        let at = at.max(Seq::FIRST);
+        if !self.rooms.is_shared(live.id()) || !live.falls_short_of(at, PAGE.into()).await {
             return Ok(());
         }
         let turn = self.turn(live).await;
         if turn.is_some() && live.falls_short_of(at, PAGE.into()).await {
-            live.reach_back(self.read_log(live.id(), at.prev()).await?).await;
+            let era = self.era();
+            let entries = self.read_log(live.id(), at.prev()).await?;
+            if self.era() == era {
+                live.reach_back(at, entries).await;
+            }
         }
         Ok(())
     }
 
     /// Waits for the turn to read a room's log. There is none while a call has failed: nobody waits for others then, and
     /// what was remembered is not relied on.
-    async fn turn<'a>(&self, live: &'a LiveRoom) -> Option<MutexGuard<'a, ()>> {
+    pub(super) async fn turn<'a>(&self, live: &'a LiveRoom) -> Option<MutexGuard<'a, ()>> {
         if self.doubts_store() {
             return None;
         }

@@ -35,6 +35,7 @@ async fn poll(engine: &Arc<Inner>, rooms: &[Arc<LiveRoom>]) -> bool {
     // Before the heads are asked for: a head may be older than what passes meanwhile.
     let mut stood = Vec::with_capacity(rooms.len());
     for room in rooms {
+        room.let_go().await;
         stood.push(room.stands().await);
     }
     let heads = match engine.store.heads(&ids).await {

@@ -16,7 +16,7 @@ impl Inner {
     /// Feeds a live room from the log. Whoever finds another at it waits, and finds the work done.
     pub(super) async fn repair(&self, live: &Arc<LiveRoom>) -> Result<(), HubError> {
         let before = live.reached().await;
-        let _turn = live.repairing().await;
+        let _turn = self.turn(live).await;
         if live.reached().await > before {
             return Ok(());
         }

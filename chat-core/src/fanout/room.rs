@@ -7,9 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{Class, Encoding, Frame, Push, Seat};
 use crate::{
@@ -20,6 +21,9 @@ use crate::{
 
 /// After so many pushes the loop lets other tasks run: about half a millisecond of writes.
 const PUSHES_PER_TURN: usize = 256;
+
+/// What was brought back into a ring is kept for so long: clients come back within seconds after a node has died.
+const BROUGHT_FOR: Duration = Duration::from_secs(30);
 
 /// Entries that came too early are kept up to this many; beyond that the log is read anyway.
 const AHEAD_MAX: usize = 1_024;
@@ -47,6 +51,10 @@ struct State {
     /// The position of the last entry that took a right away, as far as this room has come.
     guard: Seq,
     ring: VecDeque<Passed>,
+    /// The first position that passed here and not elsewhere, and when what stands before it was last brought back.
+    brought: Option<(Seq, Instant)>,
+    /// The log holds nothing before this position, as far as is known.
+    oldest: Seq,
     ahead: BTreeMap<Seq, Arc<Entry>>,
     groups: Vec<Group>,
 }
@@ -154,15 +162,22 @@ impl LiveRoom {
     pub(crate) async fn falls_short_of(&self, at: Seq, entries_max: usize) -> bool {
         let state = self.state.lock().await;
         let Some(next) = state.next else { return false };
-        let at = at.max(Seq::FIRST);
+        let at = at.max(state.oldest).max(Seq::FIRST);
         let near = next.get().saturating_sub(at.get()) <= self.ring_entries.min(entries_max) as u64;
         near && state.begins().is_some_and(|first| at < first)
     }
 
-    /// Puts what was read from the log before what has passed, as far as the ring has places.
-    pub(crate) async fn reach_back(&self, entries: Vec<Entry>) {
+    /// Puts what was read from the log at and after a place before what has passed, as far as the ring has places. It is
+    /// [let go](LiveRoom::let_go) of when nothing has been brought back for a while.
+    pub(crate) async fn reach_back(&self, at: Seq, entries: Vec<Entry>) {
         let mut state = self.state.lock().await;
-        let Some(begins) = state.begins() else { return };
+        let (Some(begins), Some(first)) = (state.begins(), entries.first().map(|entry| entry.seq)) else { return };
+        if entries.iter().any(|entry| entry.seq >= begins && state.has_passed(entry) == Some(false)) {
+            return; // of another log
+        }
+        if first > at {
+            state.oldest = first; // what is before it is not kept any more
+        }
         for entry in entries.into_iter().rev().skip_while(|entry| entry.seq >= begins) {
             let continues = state.begins() == Some(entry.seq.next());
             let of_another_log = state.ring.is_empty() && state.last.is_some_and(|last| last != entry.id);
@@ -171,6 +186,17 @@ impl LiveRoom {
             }
             state.ring.push_front(Passed { entry: Arc::new(entry), frames: Vec::new() });
         }
+        let passed_here = state.brought.map_or(begins, |(passed_here, _)| passed_here);
+        state.brought = Some((passed_here, Instant::now()));
+    }
+
+    /// Lets go of what was brought back, if that was the last time some while ago: who comes at once has come.
+    pub(crate) async fn let_go(&self) {
+        let mut state = self.state.lock().await;
+        let Some((passed_here, _)) = state.brought.filter(|(_, since)| since.elapsed() > BROUGHT_FOR) else { return };
+        while state.ring.pop_front_if(|passed| passed.entry.seq < passed_here).is_some() {}
+        state.ring.shrink_to_fit();
+        state.brought = None;
     }
 
     /// Tells whether the ring holds the entry at a place.

@@ -31,6 +31,11 @@ impl Rooms {
         self.live.lock().get(&room).map(|(room, _)| room.clone())
     }
 
+    /// Tells whether a room is kept live by more than one lease.
+    pub(crate) fn is_shared(&self, room: RoomId) -> bool {
+        self.live.lock().get(&room).is_some_and(|(_, leases)| *leases > 1)
+    }
+
     /// Keeps a room live for as long as the lease is held.
     pub(crate) fn lease(self: &Arc<Self>, id: RoomId) -> Lease {
         let mut live = self.live.lock();
