@@ -264,7 +264,11 @@ async fn a_session_outlives_its_token_by_the_leeway_and_by_no_more() {
             break why;
         }
     };
-    assert!(now_s() >= ends_s + 60, "not before the leeway is over");
+    let late_s = now_s() - ends_s;
+    assert!(
+        (60..70).contains(&late_s),
+        "it ended {late_s} s after its token: 60 s are the leeway, and this machine may be slow"
+    );
     assert_eq!(why.code, Code::Unauthenticated);
 }
 

@@ -47,17 +47,20 @@ fn senders_keep_their_order(tries: &Tries<'_>, placed: &[Placed<'_>], findings: 
 struct Tries<'h> {
     room: &'h Room<'h>,
     members: &'h Members<'h>,
-    /// When an entry was first received, by position.
+    /// When an entry was first received or acknowledged, by position.
     heard: HashMap<u64, At>,
 }
 
 impl<'h> Tries<'h> {
     fn of(room: &'h Room<'h>, members: &'h Members<'h>) -> Self {
         let mut heard = HashMap::new();
-        for (at, event) in &room.heard {
-            if let Event::Recv(it) = event {
-                heard.entry(it.seq).or_insert(*at);
-            }
+        let received = room.heard.iter().filter_map(|(at, event)| match event {
+            Event::Recv(it) => Some((*at, it.seq)),
+            _ => None,
+        });
+        for (at, seq) in received.chain(room.acks.iter().map(|(at, ack)| (*at, ack.seq))) {
+            let first = heard.entry(seq).or_insert(at);
+            *first = at.min(*first);
         }
         Self { room, members, heard }
     }

@@ -186,6 +186,21 @@ fn a_draft_behind_a_later_one_whose_sender_had_been_let_in_before() {
 }
 
 #[test]
+fn a_draft_behind_a_later_one_whose_sender_was_let_in_before_as_only_an_answer_shows() {
+    seen(|events| {
+        for late in [send("e1", 4), asked("e1", 1, 1, 5), send("e1", 5)] {
+            remove(events, &late);
+            put_after(events, &ack("a1", 3), late);
+        }
+    });
+}
+
+#[test]
+fn a_draft_behind_a_later_one_whose_first_try_was_answered() {
+    seen(|events| put_after(events, &recv("a1", 4), answered("e1", 1, 1, 5)));
+}
+
+#[test]
 fn a_draft_behind_a_later_one_without_a_second_try() {
     seen(|events| remove(events, &asked("e1", 2, 1, 5)));
 }

@@ -109,18 +109,22 @@ struct Patience {
 
 impl Patience {
     async fn wait(&self, call: impl Future<Output = Result<(), BrokerError>>) -> Result<(), BrokerError> {
-        let answer = timeout(self.within, call).await;
-        if self.is_news(answer.is_ok()) {
+        if let Ok(answer) = timeout(self.within, call).await {
+            if answer.is_ok() {
+                self.gave_up.store(false, Relaxed);
+            }
+            return answer;
+        }
+        if self.gives_up() {
             let Self { within, call, name, .. } = self;
             tracing::warn!(side = name, call, ?within, "a broker of a bridge hangs: the other goes on without it");
         }
-        let hangs = |_| Err(BrokerError::new(BrokerErrorKind::Unavailable, "a broker of a bridge hangs"));
-        answer.unwrap_or_else(hangs)
+        Err(BrokerError::new(BrokerErrorKind::Unavailable, "a broker of a bridge hangs"))
     }
 
-    /// Tells whether it is the first call without an answer since one had an answer: an outage is logged once.
-    fn is_news(&self, answered: bool) -> bool {
-        !self.gave_up.swap(!answered, Relaxed) && !answered
+    /// Tells whether this is the first call without an answer since one went well: that it hangs is logged once.
+    fn gives_up(&self) -> bool {
+        !self.gave_up.swap(true, Relaxed)
     }
 }
 
@@ -166,9 +170,12 @@ mod tests {
         let side = Side::new("first", link);
         let hangs = || side.listening.wait(future::pending());
         assert_eq!(hangs().await.unwrap_err().kind(), BrokerErrorKind::Unavailable);
-        assert!(!side.listening.is_news(false), "said again in the same outage");
+        assert!(!side.listening.gives_up(), "said again in the same outage");
+        let fails = async { Err(BrokerError::new(BrokerErrorKind::Unavailable, "no connection")) };
+        side.listening.wait(fails).await.unwrap_err();
+        assert!(!side.listening.gives_up(), "it has not come to itself");
         side.listening.wait(side.link.listen(&[])).await.unwrap();
-        assert!(side.listening.is_news(false), "not said of the next outage");
-        assert!(side.publishing.is_news(false), "another call may hang, or not");
+        assert!(side.listening.gives_up(), "not said when it hangs again");
+        assert!(side.publishing.gives_up(), "another call may hang, or not");
     }
 }

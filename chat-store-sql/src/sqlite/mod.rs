@@ -3,20 +3,25 @@
 mod open;
 #[cfg(test)]
 mod plans;
+mod reader;
 mod sql;
 mod writer;
 
 use std::time::Duration;
 
 use chat_core::{StoreError, StoreErrorKind};
+use parking_lot::Mutex;
 use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use self::writer::{Job, Writer};
+use self::{
+    reader::Reader,
+    writer::{Job, Writer},
+};
 use crate::{
     Dialect, SqlConfig,
     backend::Backend,
-    pool::{Lent, Pool},
+    pool::Pool,
     prefix::Prefix,
     work::{Answer, Work},
 };
@@ -31,6 +36,8 @@ const WAITING_MAX: usize = 256;
 pub(crate) struct Sqlite {
     work: mpsc::Sender<Job>,
     readers: Pool<SqliteConnection>,
+    /// A database in memory lives as long as a connection, and the others may be closed.
+    _keeper: Option<Mutex<SqliteConnection>>,
     to_read: SqliteConnectOptions,
     prefix: Prefix,
     options: SqliteConnectOptions,
@@ -44,25 +51,28 @@ impl Sqlite {
         let mut connection = open::connect(&options, config.busy_timeout).await?;
         open::prepare(&mut connection, &prefix, config).await?;
         let (readers, to_read) = (Pool::new(config.readers), open::to_read(&options));
-        // A database in memory lives as long as a connection: also while the writer has none.
-        readers.lend(open::connect(&to_read, config.busy_timeout)).await?.give_back();
+        let keeper = if open::is_in_memory(&config.url) {
+            Some(Mutex::new(open::connect(&to_read, config.busy_timeout).await?))
+        } else {
+            None
+        };
 
         let (work, jobs) = mpsc::channel(WAITING_MAX);
         tokio::spawn(Writer::new(connection, options.clone(), prefix.clone()).run(jobs));
-        Ok(Self { work, readers, to_read, prefix, options, busy_timeout: config.busy_timeout })
+        Ok(Self { work, readers, _keeper: keeper, to_read, prefix, options, busy_timeout: config.busy_timeout })
     }
 }
 
 impl Backend for Sqlite {
     type Connection = SqliteConnection;
-    type Reader = Lent<SqliteConnection>;
+    type Reader = Reader;
 
     fn prefix(&self) -> &Prefix {
         &self.prefix
     }
 
     async fn reader(&self) -> Result<Self::Reader, StoreError> {
-        self.readers.lend(open::connect(&self.to_read, self.busy_timeout)).await
+        self.readers.lend(open::connect(&self.to_read, self.busy_timeout)).await.map(Reader::new)
     }
 
     fn give_back(&self, reader: Self::Reader) {

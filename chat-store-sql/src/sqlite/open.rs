@@ -31,6 +31,11 @@ const READER_CACHE: &str = "-4096";
 /// Numbers the databases in memory, each of which needs a name of its own.
 static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 
+/// Tells whether a URL names a database that is in no file.
+pub(super) fn is_in_memory(url: &str) -> bool {
+    matches!(url, "sqlite::memory:" | "sqlite://:memory:")
+}
+
 pub(super) fn options(config: &SqlConfig) -> Result<SqliteConnectOptions, StoreError> {
     let options = match config.url.as_str() {
         "sqlite:" | "sqlite://" => {
@@ -38,7 +43,7 @@ pub(super) fn options(config: &SqlConfig) -> Result<SqliteConnectOptions, StoreE
         }
         // SQLite's own file system in memory: several connections see one database, as with a file. `:memory:` would
         // be another database for each of them.
-        "sqlite::memory:" | "sqlite://:memory:" => SqliteConnectOptions::new()
+        url if is_in_memory(url) => SqliteConnectOptions::new()
             .filename(format!("/chat-{}", IN_MEMORY.fetch_add(1, Ordering::Relaxed)))
             .vfs("memdb"),
         url => url

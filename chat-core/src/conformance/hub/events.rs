@@ -29,8 +29,9 @@ pub async fn hub_events_bring_all_rooms_and_new_ones(on: HubUnderTest) {
 
 /// Its own user's first message in it, too, however quickly that was acknowledged.
 pub async fn a_room_that_ones_own_post_creates_comes_from_its_beginning(on: HubUnderTest) {
-    let ann = on.hub("ann").await;
+    let (ann, old) = on.room().await;
     let mut anns = Events::of(ann.events(Vec::new()));
+    anns.followed(old.id()).await;
     for name in ["bob", "cid", "dan", "eve"] {
         let direct = ann.direct(&user(name));
         say(&direct, name).await;
