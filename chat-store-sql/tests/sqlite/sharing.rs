@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use chat_core::{LogStore, Seq, store::Outcome};
-use futures::future::join_all;
+use chat_store_sql::{SqlConfig, SqlStore};
+use futures::{future::join_all, poll};
 use sqlx::{Connection, SqliteConnection};
+use tokio::time::timeout;
 
 use super::{
     File,
@@ -112,4 +114,24 @@ async fn a_long_log_is_trimmed_in_steps_and_whole() {
     let mut host = SqliteConnection::connect(&file.url()).await.unwrap();
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM chat_entries").fetch_one(&mut host).await.unwrap();
     assert_eq!(rows, 102, "what is kept, and the creation");
+}
+
+/// In memory too, where all is gone once the last connection is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_are_given_up_give_their_place_back() {
+    let file = File::new();
+    for url in [file.url(), "sqlite::memory:".to_owned()] {
+        let store = SqlStore::connect(SqlConfig::new(url).readers(1)).await.unwrap();
+        create(&store).await;
+        append(&store, [text("1"), text("2")]).await;
+        for _ in 0..100 {
+            let mut read = store.read(tea(), Seq::ZERO, 256);
+            for _ in 0..3 {
+                let _ = poll!(read.as_mut());
+                tokio::task::yield_now().await;
+            }
+        }
+        let read = timeout(Duration::from_secs(20), log(&store)).await;
+        assert_eq!(read.expect("the one place is free again"), ["1", "2"]);
+    }
 }
