@@ -78,7 +78,7 @@ pub(crate) struct Options {
     #[arg(long, env = "CHAT_PRESENCE", value_name = "URL", hide_env_values = true)]
     pub(super) presence: Option<Url>,
 
-    /// What hands /stock to workers; those of another one than memory are processes of their own, and need
+    /// What hands /stock to workers; those of another one than memory are processes of their own, and servers share
     /// CHAT_SECRET, too [default: memory, a worker in this process]
     #[arg(long, env = "CHAT_QUEUE", value_name = "URL", hide_env_values = true)]
     pub(super) queue: Option<Url>,
@@ -118,7 +118,7 @@ pub(crate) struct Options {
           default_missing_value = "true")]
     pub(super) demo: Option<bool>,
 
-    /// The file with the secret that servers and workers sign with, at least 16 bytes; or set CHAT_SECRET to the
+    /// The file with the secret that all servers sign with (bots need none), at least 16 bytes; or set CHAT_SECRET to the
     /// secret itself [default: a random one, enough for one process]
     #[arg(long, env = "CHAT_SECRET_FILE", value_name = "FILE")]
     pub(super) secret_file: Option<PathBuf>,
