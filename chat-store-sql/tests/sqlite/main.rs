@@ -1,6 +1,6 @@
 //! What only SQLite can get wrong: files, processes, schemas.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../common/room.rs"]
 mod room;
