@@ -175,21 +175,19 @@ fn may_post(
     subject: Option<&Member>,
     access: &Access,
 ) -> Result<(), Code> {
-    let message = || target.filter(|target| target.body.is_message()).ok_or(Code::NotFound);
     let allowed = match body {
         Body::Text(_) | Body::Custom { .. } => true,
         Body::React(_) => target.ok_or(Code::NotFound)?.body.is_message(),
-        Body::Edit(_) => message()?.author == who.user,
-        Body::Delete(_) => message()?.author == who.user || role >= Role::Moderator,
+        Body::Edit(_) => target.ok_or(Code::NotFound)?.author == who.user,
+        Body::Delete(_) => target.ok_or(Code::NotFound)?.author == who.user || role >= Role::Moderator,
         Body::Member(change) => {
             let oneself = change.user == who.user;
             match change.change {
                 _ if access.room.visibility == Visibility::Direct => false,
                 Membership::Join => oneself || role >= Role::Moderator || access.room.visibility == Visibility::Public,
                 Membership::Leave if oneself => true,
-                Membership::Leave => role > subject.ok_or(Code::NotFound)?.role || role == Role::Owner,
-                Membership::Role(_) if oneself || role != Role::Owner => false,
-                Membership::Role(_) => subject.map(|_| true).ok_or(Code::NotFound)?,
+                Membership::Leave => role == Role::Owner || role > subject.ok_or(Code::NotFound)?.role,
+                Membership::Role(_) => !oneself && role == Role::Owner,
             }
         }
         Body::Room(RoomChange::Set { .. }) => role == Role::Owner,

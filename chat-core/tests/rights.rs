@@ -16,7 +16,7 @@ use chat_core::{
     Action, Body, Code, Draft, Engine, Hub, Identity, Key, LocalHub, LogStore, Members, Page, Policy, Posted, RoomId,
     RoomSpec, Seq, Text,
     memory::MemoryStore,
-    model::{Edit, MemberChange, Membership, NewEntry, Role},
+    model::{MemberChange, Membership, NewEntry, Role},
     protocol::{HubError, Target},
     store::{Access, Append},
 };
@@ -128,21 +128,6 @@ async fn a_moderator_removes_members_but_no_moderator_and_no_owner() {
     post_to(&ann, room, role("max", Role::Member)).await.unwrap();
     post_to(&mia, room, leave("max")).await.unwrap();
     post_to(&ann, room, leave("mia")).await.unwrap();
-}
-
-/// The log would say for ever what never was.
-#[tokio::test]
-async fn nothing_is_changed_of_who_is_no_member_or_of_what_is_no_message() {
-    let engine = engine().await;
-    let ann = engine.hub(human("ann"));
-    let room = ann.create(RoomSpec::public("general")).await.unwrap();
-    for draft in [role("nobody", Role::Owner), role("nobody", Role::Member), leave("nobody")] {
-        assert_eq!(post_to(&ann, room.id(), draft).await.unwrap_err().code, Code::NotFound);
-    }
-    let edit = Body::Edit(Edit { target: Seq::FIRST, text: "renamed".into() });
-    for body in [edit, Body::Delete(Seq::FIRST)] {
-        assert_eq!(post_to(&ann, room.id(), Draft::new(body)).await.unwrap_err().code, Code::NotFound);
-    }
 }
 
 /// A host that lets each text pass once.
