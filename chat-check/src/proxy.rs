@@ -251,9 +251,9 @@ struct Pump {
     half_era: Option<u64>,
 }
 
-/// What waits to be written late: chunks of at most 16 KiB.
+/// What waits to be written late: chunks of at most 4 KiB. Thousands of connections have two buffers of this size each.
 const WAITING_MAX: usize = 256;
-const CHUNK_BYTES: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 4 * 1024;
 /// A narrow line carries its bytes in so many small pieces a second.
 const PIECES_PER_SECOND: u32 = 20;
 
@@ -328,7 +328,9 @@ impl Pump {
 
     /// Waits as long as nothing is to go through. Who ends the proxy ends the connection, too.
     async fn held(&self) {
-        let _ = self.state.clone().wait_for(|state| (self.way)(state) != Way::Hold).await;
+        if self.way() == Way::Hold {
+            let _ = self.state.clone().wait_for(|state| (self.way)(state) != Way::Hold).await;
+        }
     }
 
     fn way(&self) -> Way {

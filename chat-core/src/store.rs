@@ -158,6 +158,12 @@ pub struct Access {
     pub as_of: Seq,
 }
 
+impl From<RoomSummary> for Access {
+    fn from(RoomSummary { room, member, guard, head, .. }: RoomSummary) -> Self {
+        Self { room, member, guard, as_of: head }
+    }
+}
+
 /// Selects rooms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -296,6 +302,16 @@ pub trait RoomStore: Send + Sync {
     /// * `one_room_is_listed_alone`: whatever it is, as any list shows it; an unknown one gives an empty list.
     async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError>;
 
+    /// Returns what a user may be judged by in each of its rooms: what every login asks for. The most recently active come
+    /// first, at most so many. What is given here lists the rooms; a store that leaves out last messages and counts is faster.
+    ///
+    /// # Behavior
+    /// * `memberships_are_the_access_to_each_room`: to those that a list of the user's rooms shows, in its order.
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        let page = Page::newest(rooms_max);
+        Ok(self.rooms(&Listing::Of(user.clone()), &page).await?.into_iter().map(Access::from).collect())
+    }
+
     /// Raises a user's read mark in a room; a lower one changes nothing.
     ///
     /// # Behavior
@@ -361,6 +377,9 @@ macro_rules! forward {
             }
             async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
                 (**self).rooms(which, page).await
+            }
+            async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+                (**self).memberships(user, rooms_max).await
             }
             async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
                 (**self).mark(user, room, read).await

@@ -8,7 +8,7 @@ use chat_core::{
     store::{Access, Listing, Tail},
 };
 use futures::future::try_join_all;
-use mongodb::bson::{Binary, Document, doc};
+use mongodb::bson::{Document, doc};
 
 use crate::{
     database::Database,
@@ -73,55 +73,59 @@ impl Database {
     }
 
     pub(crate) async fn list(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
-        let active = doc! { "$lt": position(page.before, i64::MAX), "$gt": position(page.after, i64::MIN) };
-        let mut filter = doc! { "as_of": { "$gte": 1_i64 }, "active": active };
-        let listed = doc! { "$ne": word(Visibility::Inbox) };
-        let of = match which {
-            Listing::Of(user) => {
-                let rows = self.member_rows(doc! { "user": user.as_str() }, doc! { "room": 1 }, None).await?;
-                let rooms: Vec<_> = rows.into_iter().map(|row| row.room).collect();
-                filter.extend(doc! { "_id": { "$in": rooms }, "visibility": listed });
-                Some(user)
-            }
-            Listing::Public(user) => {
-                filter.insert("visibility", word(Visibility::Public));
-                Some(user)
-            }
-            Listing::One(room, user) => {
-                filter.insert("_id", binary(room.as_bytes()));
-                Some(user)
-            }
-            _ => {
-                filter.insert("visibility", listed);
-                None
-            }
-        };
-        let find = self.rooms.find(filter).sort(doc! { "active": -1, "_id": 1 }).limit(page.limit.max(1).into());
-        let rows = all("list rooms", find).await?;
-        self.summaries(rows, of).await
-    }
-
-    /// Completes rooms to summaries.
-    async fn summaries(&self, rows: Vec<RoomRow>, of: Option<&UserId>) -> Result<Vec<RoomSummary>, StoreError> {
-        let rooms: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
-        let asking = match of {
-            Some(user) => Some(self.asking(user, rooms).await?),
-            None => None,
+        let rows = self.listed(which, page).await?;
+        let asking = match which {
+            Listing::Of(user) | Listing::Public(user) | Listing::One(_, user) => Some(self.asking(user, &rows).await?),
+            _ => None,
         };
         try_join_all(rows.iter().map(|row| self.summary(row, asking.as_ref()))).await
     }
 
+    /// Returns what a user may be judged by in each of its rooms: as in [`access`](Self::access), the rooms are read before
+    /// the memberships that count.
+    pub(crate) async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        let page = Page::newest(rooms_max);
+        let rows = self.listed(&Listing::Of(user.clone()), &page).await?;
+        let mut members = self.memberships_in(user, &rows).await?;
+        let access = |row: RoomRow| {
+            let (member, guard, as_of) = (members.remove(&row.id.bytes), row.guard(), row.as_of());
+            Ok(Access { room: row.record()?.ok_or_else(|| unreadable("room"))?, member, guard, as_of })
+        };
+        rows.into_iter().map(access).collect()
+    }
+
+    /// Reads the rooms on a page.
+    async fn listed(&self, which: &Listing, page: &Page) -> Result<Vec<RoomRow>, StoreError> {
+        let active = doc! { "$lt": position(page.before, i64::MAX), "$gt": position(page.after, i64::MIN) };
+        let mut filter = doc! { "as_of": { "$gte": 1_i64 }, "active": active };
+        let listed = doc! { "$ne": word(Visibility::Inbox) };
+        match which {
+            Listing::Of(user) => {
+                let rows = self.member_rows(doc! { "user": user.as_str() }, doc! { "room": 1 }, None).await?;
+                let rooms: Vec<_> = rows.into_iter().map(|row| row.room).collect();
+                filter.extend(doc! { "_id": { "$in": rooms }, "visibility": listed });
+            }
+            Listing::Public(_) => drop(filter.insert("visibility", word(Visibility::Public))),
+            Listing::One(room, _) => drop(filter.insert("_id", binary(room.as_bytes()))),
+            _ => drop(filter.insert("visibility", listed)),
+        }
+        let find = self.rooms.find(filter).sort(doc! { "active": -1, "_id": 1 }).limit(page.limit.max(1).into());
+        all("list rooms", find).await
+    }
+
     /// Reads what concerns the user who asks.
-    async fn asking(&self, user: &UserId, rooms: Vec<Binary>) -> Result<Asking, StoreError> {
-        let here = doc! { "room": { "$in": rooms }, "user": user.as_str() };
-        let rows = self.member_rows(here.clone(), doc! { "room": 1 }, None).await?;
-        let marks: Vec<MarkRow> = all("read marks", self.marks.find(here)).await?;
+    async fn asking(&self, user: &UserId, rows: &[RoomRow]) -> Result<Asking, StoreError> {
+        let members = self.memberships_in(user, rows).await?;
+        let marks: Vec<MarkRow> = all("read marks", self.marks.find(here(user, rows))).await?;
+        let marks = marks.into_iter().map(|row| (row.room.bytes, Seq::from_stored(row.read))).collect();
+        Ok(Asking { members, marks })
+    }
+
+    /// Reads a user's memberships in these rooms.
+    async fn memberships_in(&self, user: &UserId, rows: &[RoomRow]) -> Result<HashMap<Vec<u8>, Member>, StoreError> {
+        let rows = self.member_rows(here(user, rows), doc! { "room": 1 }, None).await?;
         let names = self.people.names([user]).await?;
-        let members = rows.into_iter().map(|row| Ok((row.room.bytes.clone(), row.into_member(name(&names, user))?)));
-        Ok(Asking {
-            members: members.collect::<Result<_, StoreError>>()?,
-            marks: marks.into_iter().map(|row| (row.room.bytes, Seq::from_stored(row.read))).collect(),
-        })
+        rows.into_iter().map(|row| Ok((row.room.bytes.clone(), row.into_member(name(&names, user))?))).collect()
     }
 
     async fn summary(&self, row: &RoomRow, asking: Option<&Asking>) -> Result<RoomSummary, StoreError> {
@@ -180,6 +184,11 @@ impl Database {
 struct Asking {
     members: HashMap<Vec<u8>, Member>,
     marks: HashMap<Vec<u8>, Seq>,
+}
+
+fn here(user: &UserId, rows: &[RoomRow]) -> Document {
+    let rooms: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+    doc! { "room": { "$in": rooms }, "user": user.as_str() }
 }
 
 fn name(names: &HashMap<UserId, Arc<str>>, user: &UserId) -> Arc<str> {

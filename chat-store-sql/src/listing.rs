@@ -23,6 +23,15 @@ const ACCESS: &str = r#"
     LEFT JOIN {p}members AS m ON m.room = r.num AND m."user" = u.num
     WHERE r.id = ?1"#;
 
+/// The same of each of a user's rooms.
+const MEMBERSHIPS: &str = r#"
+    SELECT r.record, r.head, r.guard, r.active, m.role, m.since, coalesce(u.name, u.id) AS member_name,
+           r.first AS "read", r.first AS unread
+    FROM {p}users AS u
+    CROSS JOIN {p}members AS m ON m."user" = u.num
+    CROSS JOIN {p}rooms AS r ON r.num = m.room
+    WHERE u.id = ?1 AND r.visibility <> 'inbox' ORDER BY r.active DESC, r.id LIMIT ?2"#;
+
 const MEMBERS: &str = r#"
     SELECT u.id AS user_id, coalesce(u.name, u.id) AS name, m.role, m.since
     FROM {p}rooms AS r
@@ -85,9 +94,7 @@ const ONE: &str = summaries!(
 impl<B: Backend> RoomStore for Opened<B> {
     async fn access(&self, room: RoomId, user: &UserId) -> Result<Option<Access>, StoreError> {
         let rows: Vec<RoomRow> = self.fetch("read an access", ACCESS, args![room, user]).await?;
-        let Some(row) = rows.into_iter().next() else { return Ok(None) };
-        let RoomSummary { room, member, guard, head, .. } = row.into_summary(Some(user))?;
-        Ok(Some(Access { room, member, guard, as_of: head }))
+        rows.into_iter().next().map(|row| row.into_summary(Some(user)).map(Access::from)).transpose()
     }
 
     async fn members(&self, room: RoomId, page: &Page) -> Result<Vec<Member>, StoreError> {
@@ -112,6 +119,11 @@ impl<B: Backend> RoomStore for Opened<B> {
         rows.into_iter().map(|row| row.into_summary(of)).collect()
     }
 
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        let rows: Vec<RoomRow> = self.fetch("read memberships", MEMBERSHIPS, args![user, rooms_max]).await?;
+        rows.into_iter().map(|row| row.into_summary(Some(user)).map(Access::from)).collect()
+    }
+
     async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
         self.0.write(Work::Mark(user.clone(), room, read)).await.map(drop)
     }
@@ -122,4 +134,4 @@ impl<B: Backend> RoomStore for Opened<B> {
 }
 
 #[cfg(test)]
-pub(crate) const STATEMENTS: &[&str] = &[ACCESS, MEMBERS, OF, PUBLIC, ONE];
+pub(crate) const STATEMENTS: &[&str] = &[ACCESS, MEMBERSHIPS, MEMBERS, OF, PUBLIC, ONE];

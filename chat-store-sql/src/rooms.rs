@@ -22,6 +22,10 @@ impl RoomStore for SqlStore {
         self.0.rooms(which, page).await
     }
 
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        self.0.memberships(user, rooms_max).await
+    }
+
     async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
         self.0.mark(user, room, read).await
     }

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     fanout::{Class, Seat},
     hub::{Event, Start},
-    model::{Body, Cursor, Entry, Identity, Notice, Page, RoomId, RoomSummary, Seq, Timestamp},
+    model::{Body, Cursor, Entry, Identity, Notice, RoomId, Seq, Timestamp, UserId},
     protocol::{Close, CloseCode, Code, HubError, Request, ServerFrame},
-    store::{Access, Listing},
+    store::Access,
 };
 
 /// Who has too many connections comes back after this: by then one of the others may have ended, or be found dead.
@@ -227,7 +227,7 @@ impl Core {
         Ok(Sender { who, person, seat: Some(Arc::new(seat)), order: Some(self.order.clone()) })
     }
 
-    async fn follow_all(&self, seat: &Arc<Seat>, inbox: Access, rooms: Vec<RoomSummary>, cursors: Vec<Cursor>) {
+    async fn follow_all(&self, seat: &Arc<Seat>, inbox: Access, rooms: Vec<Access>, cursors: Vec<Cursor>) {
         let mut cursors: BTreeMap<RoomId, Cursor> = cursors.into_iter().map(|cursor| (cursor.room, cursor)).collect();
         let inbox_id = RoomId::inbox(&seat.identity.user);
         let from = match cursors.remove(&inbox_id) {
@@ -237,11 +237,9 @@ impl Core {
         if !self.engine.follow(seat, Wish { access: Some(inbox), ..Wish::new(inbox_id, from) }).await {
             return seat.close(CloseCode::Internal.into()); // without it no revocation would be heard
         }
-        for summary in rooms {
-            let room = summary.room.id;
+        for access in rooms {
+            let room = access.room.id;
             let start = cursors.remove(&room).map_or(Start::Head, Start::After);
-            let access =
-                Access { room: summary.room, member: summary.member, guard: summary.guard, as_of: summary.head };
             self.engine.follow(seat, Wish { access: Some(access), ..Wish::new(room, From::Client(start)) }).await;
         }
         // What is left is of rooms that are not the user's any more, or of more rooms than a session follows.
@@ -311,10 +309,10 @@ impl Inner {
 
     /// Lists the rooms a session follows, in one query: pages are cut by time, and rooms of one millisecond at the
     /// cut would be missed.
-    async fn own_rooms(&self, user: &crate::model::UserId) -> Result<Vec<RoomSummary>, HubError> {
+    async fn own_rooms(&self, user: &UserId) -> Result<Vec<Access>, HubError> {
         let rooms_max = self.limits.rooms_per_session_max.saturating_sub(1); // one is the inbox
-        let page = Page { limit: u16::try_from(rooms_max).unwrap_or(u16::MAX), ..Page::default() };
-        self.store.rooms(&Listing::Of(user.clone()), &page).await.map_err(|error| self.store_failed(&error))
+        let rooms_max = u16::try_from(rooms_max).unwrap_or(u16::MAX);
+        self.store.memberships(user, rooms_max).await.map_err(|error| self.store_failed(&error))
     }
 
     /// Registers a session.

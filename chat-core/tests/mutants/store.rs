@@ -58,6 +58,7 @@ mutants! { store, broken;
     unread_counts_messages_of_others: CountsOneMore,
     a_room_of_two_tells_the_other_one: NamesEverybody,
     one_room_is_listed_alone: ForgetsTheOne,
+    memberships_are_the_access_to_each_room: IgnoresTheLimit,
     read_marks_only_rise: KeepsTheLastMark,
     a_read_mark_ends_at_the_head: KeepsTheLastMark,
     projecting_twice_changes_nothing: ProjectsAgain,
@@ -293,6 +294,10 @@ impl RoomStore for Broken {
             _ => {}
         }
         Ok(rooms)
+    }
+
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        self.inner.memberships(user, if self.defect == IgnoresTheLimit { u16::MAX } else { rooms_max }).await
     }
 
     async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {

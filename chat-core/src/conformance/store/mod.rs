@@ -77,6 +77,7 @@ suite! {
     unread_counts_messages_of_others,
     a_room_of_two_tells_the_other_one,
     one_room_is_listed_alone,
+    memberships_are_the_access_to_each_room,
     read_marks_only_rise,
     a_read_mark_ends_at_the_head,
     projecting_twice_changes_nothing,

@@ -144,6 +144,28 @@ pub async fn one_room_is_listed_alone(store: StoreUnderTest) {
     assert_eq!(one("none").await, []);
 }
 
+pub async fn memberships_are_the_access_to_each_room(store: StoreUnderTest) {
+    rooms(&store).await;
+    let bees = Setting::at(&store, "b");
+    let moderator = member("ann", "bob", Membership::Role(Role::Moderator));
+    bees.append_each([text("ann", "last"), topic("ann", "honey"), moderator]).await;
+    for who in ["ann", "bob", "dan", "nobody"] {
+        let user = user(who);
+        let listed = list(&store, Listing::Of(user.clone()), Page::default()).await;
+        let mut accesses = Vec::new();
+        for summary in &listed {
+            accesses.extend(store.access(summary.room.id, &user).await.unwrap());
+        }
+        assert!(accesses.iter().all(|access| access.member.as_ref().is_some_and(|member| member.user == user)));
+        assert_eq!(store.memberships(&user, 100).await.unwrap(), accesses, "{who}");
+        let first: Vec<_> = accesses.into_iter().take(1).collect();
+        assert_eq!(store.memberships(&user, 1).await.unwrap(), first, "{who}");
+    }
+    bees.append([member("ann", "bob", Membership::Leave)]).await;
+    let left = store.memberships(&user("bob"), 100).await.unwrap();
+    assert_eq!(left.iter().map(|access| access.room.id).collect::<Vec<_>>(), [RoomId::named("c")]);
+}
+
 pub async fn unread_counts_messages_of_others(store: StoreUnderTest) {
     let tea = Setting::new(store).await;
     tea.append_each([text("ann", "2"), text("bob", "3"), topic("ann", "green"), text("ann", "5"), join("eve")]).await;

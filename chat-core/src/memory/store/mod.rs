@@ -203,6 +203,17 @@ impl RoomStore for MemoryStore {
         Ok(rooms)
     }
 
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        let access = |room: Arc<Mutex<Room>>| {
+            let room = room.lock();
+            let projection = room.projection.as_ref().filter(|it| it.record.visibility != Visibility::Inbox)?;
+            Some((projection.active, projection.access(user, &self.people.lock())))
+        };
+        let mut rooms: Vec<_> = self.listed(&Listing::Of(user.clone())).into_iter().filter_map(access).collect();
+        rooms.sort_by_key(|(active, access)| (std::cmp::Reverse(*active), access.room.id));
+        Ok(rooms.into_iter().take(rooms_max.into()).map(|(_, access)| access).collect())
+    }
+
     async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
         let Some(room) = self.room(room) else { return Ok(()) };
         if let Some(projection) = &mut room.lock().projection {

@@ -102,6 +102,10 @@ impl<L: LogStore + Feed, R: RoomStore> RoomStore for Hybrid<L, R> {
         Ok(rooms)
     }
 
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        self.rooms.memberships(user, rooms_max).await
+    }
+
     async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
         self.rooms.mark(user, room, read).await
     }
