@@ -175,11 +175,12 @@ fn may_post(
     subject: Option<&Member>,
     access: &Access,
 ) -> Result<(), Code> {
+    let message = || target.filter(|target| target.body.is_message()).ok_or(Code::NotFound);
     let allowed = match body {
         Body::Text(_) | Body::Custom { .. } => true,
         Body::React(_) => target.ok_or(Code::NotFound)?.body.is_message(),
-        Body::Edit(_) => target.ok_or(Code::NotFound)?.author == who.user,
-        Body::Delete(_) => target.ok_or(Code::NotFound)?.author == who.user || role >= Role::Moderator,
+        Body::Edit(_) => message()?.author == who.user,
+        Body::Delete(_) => message()?.author == who.user || role >= Role::Moderator,
         Body::Member(change) => {
             let oneself = change.user == who.user;
             match change.change {

@@ -16,7 +16,7 @@ use chat_core::{
     Action, Body, Code, Draft, Engine, Hub, Identity, Key, LocalHub, LogStore, Members, Page, Policy, Posted, RoomId,
     RoomSpec, Seq, Text,
     memory::MemoryStore,
-    model::{MemberChange, Membership, NewEntry, Role},
+    model::{Edit, MemberChange, Membership, NewEntry, Role},
     protocol::{HubError, Target},
     store::{Access, Append},
 };
@@ -128,6 +128,17 @@ async fn a_moderator_removes_members_but_no_moderator_and_no_owner() {
     post_to(&ann, room, role("max", Role::Member)).await.unwrap();
     post_to(&mia, room, leave("max")).await.unwrap();
     post_to(&ann, room, leave("mia")).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_messages_are_edited_and_deleted() {
+    let engine = engine().await;
+    let ann = engine.hub(human("ann"));
+    let room = ann.create(RoomSpec::public("general")).await.unwrap();
+    let edit = Body::Edit(Edit { target: Seq::FIRST, text: "renamed".into() });
+    for body in [edit, Body::Delete(Seq::FIRST)] {
+        assert_eq!(post_to(&ann, room.id(), Draft::new(body)).await.unwrap_err().code, Code::NotFound);
+    }
 }
 
 /// A host that lets each text pass once.

@@ -48,8 +48,31 @@ impl<B: Backend> Opened<B> {
         let mut reader = self.0.reader().await?;
         let mut db = Db { connection: &mut *reader, prefix: self.0.prefix() };
         let late = |_| StoreError::new(StoreErrorKind::Timeout, what);
-        let rows = timeout(READ_WITHIN, db.fetch(what, sql, args)).await.map_err(late)??;
+        // Boxed: a driver's call is large, and thousands may wait for their reader.
+        let rows = timeout(READ_WITHIN, Box::pin(db.fetch(what, sql, args))).await.map_err(late)??;
         self.0.give_back(reader);
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{connection::args, row::RoomRow};
+
+    /// Returns how large a read is while it waits.
+    fn bytes<B: Backend<Connection: Fetch<RoomRow>>>() -> usize {
+        fn of<'a, B: 'a, F: Future>(_: impl Fn(&'a Opened<B>) -> F) -> usize {
+            size_of::<F>()
+        }
+        of(|store: &Opened<B>| store.fetch::<RoomRow>("read", "SELECT 1", args![0_u16]))
+    }
+
+    #[test]
+    fn a_read_that_waits_for_its_turn_takes_little_memory() {
+        #[cfg(feature = "sqlite")]
+        assert!(bytes::<crate::sqlite::Sqlite>() < 1_024);
+        #[cfg(feature = "postgres")]
+        assert!(bytes::<crate::server::Connected<crate::postgres::Postgres>>() < 1_024);
     }
 }

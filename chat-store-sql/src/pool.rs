@@ -45,17 +45,17 @@ impl<C: sqlx::Connection> Pool<C> {
         Self { idle: Arc::default(), permits }
     }
 
-    /// Lends a connection, which is made by `connect` if none is idle.
-    pub(crate) async fn lend(
-        &self,
-        connect: impl Future<Output = Result<C, StoreError>>,
-    ) -> Result<Lent<C>, StoreError> {
+    /// Lends a connection, which is made by `connect` if none is idle. Whoever waits takes little memory: drivers' calls are boxed.
+    pub(crate) async fn lend<F>(&self, connect: impl FnOnce() -> F) -> Result<Lent<C>, StoreError>
+    where
+        F: Future<Output = Result<C, StoreError>>,
+    {
         let unavailable = |what: &str| StoreError::new(StoreErrorKind::Unavailable, what);
         let permit = timeout(LENT_WITHIN, self.permits.clone().acquire_owned()).await;
         let permit = permit.ok().and_then(Result::ok).ok_or_else(|| unavailable("wait for a connection"))?;
         let connection = match self.take().await {
             Some(connection) => connection,
-            None => timeout(LENT_WITHIN, connect).await.map_err(|_| unavailable("connect"))??,
+            None => timeout(LENT_WITHIN, Box::pin(connect())).await.map_err(|_| unavailable("connect"))??,
         };
         Ok(Lent { connection, idle: self.idle.clone(), _permit: permit })
     }

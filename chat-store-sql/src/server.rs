@@ -83,7 +83,7 @@ impl<S: Server> Shared<S> {
     }
 
     async fn attempt(&self, work: Work) -> Result<Answer, StoreError> {
-        let mut lent = self.writers.lend(self.server.connect()).await?;
+        let mut lent = self.writers.lend(|| self.server.connect()).await?;
         let mut db = Db { connection: &mut *lent, prefix: &self.prefix };
         let late = |_| StoreError::new(StoreErrorKind::Timeout, "write");
         let answer = timeout(self.busy_timeout + WRITE_WITHIN, S::write(&mut db, work)).await.map_err(late)??;
@@ -102,7 +102,7 @@ impl<S: Server> Backend for Connected<S> {
     }
 
     async fn reader(&self) -> Result<Self::Reader, StoreError> {
-        self.0.readers.lend(self.0.server.connect()).await
+        self.0.readers.lend(|| self.0.server.connect()).await
     }
 
     fn give_back(&self, reader: Self::Reader) {

@@ -72,7 +72,7 @@ impl Backend for Sqlite {
     }
 
     async fn reader(&self) -> Result<Self::Reader, StoreError> {
-        self.readers.lend(open::connect(&self.to_read, self.busy_timeout)).await.map(Reader::new)
+        self.readers.lend(|| open::connect(&self.to_read, self.busy_timeout)).await.map(Reader::new)
     }
 
     fn give_back(&self, reader: Self::Reader) {

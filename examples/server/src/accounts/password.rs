@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use argon2::{
-    Argon2, Params,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
+use parking_lot::Mutex;
 use tokio::{sync::Semaphore, task, time};
 use unicode_normalization::UnicodeNormalization;
 
@@ -64,42 +65,56 @@ pub(crate) enum Verdict {
     Outdated,
 }
 
+/// What one hash is made in. It is used again: allocators that get 19 MiB back among what is smaller may not find them
+/// again, and the process grows by hundreds of MiB.
+type Memory = Vec<Block>;
+
 /// Hashes with Argon2id, 19 MiB, two passes, one lane, a few at a time and off the async threads.
 pub(crate) struct Hasher {
     line: Arc<Semaphore>,
     slots: Arc<Semaphore>,
+    /// One for each hash that was made at once.
+    memory: Arc<Mutex<Vec<Memory>>>,
     /// Stands in for the hash of a user that does not exist, so that the answer takes as long.
     nobody: String,
 }
 
 impl Hasher {
     pub(crate) fn new() -> Result<Self, HashError> {
-        let nobody = hash("nobody has this password")?;
+        let mut memory = Memory::new();
+        let nobody = hash("nobody has this password", &mut memory)?;
         let line = Arc::new(Semaphore::new(HASHES_AT_ONCE + WAITING_MAX));
-        Ok(Self { line, slots: Arc::new(Semaphore::new(HASHES_AT_ONCE)), nobody })
+        let slots = Arc::new(Semaphore::new(HASHES_AT_ONCE));
+        Ok(Self { line, slots, memory: Arc::new(Mutex::new(vec![memory])), nobody })
     }
 
     pub(crate) async fn hash(&self, password: &Secret) -> Result<String, HashError> {
         let password = password.clone();
-        self.run(move || hash(password.reveal())).await?
+        self.run(move |memory| hash(password.reveal(), memory)).await?
     }
 
     /// Compares a password with a stored hash; without one the answer is wrong and takes as long.
     pub(crate) async fn verify(&self, password: &Secret, stored: Option<String>) -> Result<Verdict, HashError> {
         let exists = stored.is_some();
         let (password, stored) = (password.clone(), stored.unwrap_or_else(|| self.nobody.clone()));
-        let verdict = self.run(move || verify(password.reveal(), &stored)).await??;
+        let verdict = self.run(move |memory| verify(password.reveal(), &stored, memory)).await??;
         Ok(if exists { verdict } else { Verdict::Wrong })
     }
 
     /// Runs in a slot. The slot is kept until the work is done, also when the caller has gone.
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, HashError> {
         let place = self.line.clone().try_acquire_owned().map_err(|_| HashError::Busy)?;
         let slot = time::timeout(WAIT_MAX, self.slots.clone().acquire_owned()).await;
         let slot = slot.map_err(|_| HashError::Busy)?.map_err(|_| HashError::Failed)?;
         metrics::counter!("chat_password_hashes_total").increment(1);
+        let spare = self.memory.clone();
         let job = task::spawn_blocking(move || {
-            let done = work();
+            let mut memory = spare.lock().pop().unwrap_or_default();
+            let done = work(&mut memory);
+            spare.lock().push(memory);
             drop((slot, place));
             done
         });
@@ -107,21 +122,42 @@ impl Hasher {
     }
 }
 
-fn hash(password: &str) -> Result<String, HashError> {
-    let hash: PasswordHash = Argon2::default().hash_password(password.as_bytes()).map_err(|_| HashError::Failed)?;
+fn hash(password: &str, memory: &mut Memory) -> Result<String, HashError> {
+    let (argon2, salt) = (Argon2::default(), Salt::generate());
+    let hash = PasswordHash {
+        algorithm: Algorithm::default().ident(),
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(argon2.params()).map_err(|_| HashError::Failed)?,
+        hash: Some(output(&argon2, password, &salt, memory)?),
+        salt: Some(salt),
+    };
     Ok(hash.to_string())
 }
 
-fn verify(password: &str, stored: &str) -> Result<Verdict, HashError> {
+fn verify(password: &str, stored: &str, memory: &mut Memory) -> Result<Verdict, HashError> {
     let stored = PasswordHash::new(stored).map_err(|_| HashError::Failed)?;
-    if Argon2::default().verify_password(password.as_bytes(), &stored).is_err() {
-        return Ok(Verdict::Wrong);
-    }
     let used = Params::try_from(&stored).map_err(|_| HashError::Failed)?;
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(|_| HashError::Failed)?;
+    let version = stored.version.map_or(Ok(Version::default()), Version::try_from).map_err(|_| HashError::Failed)?;
+    let argon2 = Argon2::new(algorithm, version, used.clone());
+    let (salt, expected) = stored.salt.zip(stored.hash).ok_or(HashError::Failed)?;
+    if output(&argon2, password, &salt, memory)? != expected {
+        return Ok(Verdict::Wrong); // outputs are compared in constant time
+    }
     let today = Params::default();
-    let same = stored.algorithm.as_str() == "argon2id"
+    let same = algorithm == Algorithm::default()
         && (used.m_cost(), used.t_cost(), used.p_cost()) == (today.m_cost(), today.t_cost(), today.p_cost());
     Ok(if same { Verdict::Right } else { Verdict::Outdated })
+}
+
+/// Does what `Argon2` does by itself, but in memory of ours.
+fn output(argon2: &Argon2<'_>, password: &str, salt: &[u8], memory: &mut Memory) -> Result<Output, HashError> {
+    let blocks = argon2.params().block_count();
+    memory.resize(memory.len().max(blocks), Block::new());
+    let mut out = vec![0; argon2.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    let hashed = argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut out, &mut memory[..blocks]);
+    hashed.map_err(|_| HashError::Failed)?;
+    Output::new(&out).map_err(|_| HashError::Failed)
 }
 
 #[cfg(test)]
@@ -130,23 +166,36 @@ mod tests {
 
     use std::sync::mpsc;
 
-    use argon2::{Algorithm, Version};
+    use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
     use super::*;
 
     #[test]
     fn a_hash_costs_at_least_19_mib_and_two_passes() {
-        let hash = hash("correct horse").unwrap();
+        let mut memory = Memory::new();
+        let hash = hash("correct horse", &mut memory).unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert_eq!(verify("correct horse", &hash).unwrap(), Verdict::Right);
-        assert_eq!(verify("correct house", &hash).unwrap(), Verdict::Wrong);
+        assert_eq!(memory.len() * Block::SIZE, 19 * 1024 * 1024);
+        assert_eq!(verify("correct horse", &hash, &mut memory).unwrap(), Verdict::Right);
+        assert_eq!(verify("correct house", &hash, &mut memory).unwrap(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_hash_in_memory_that_was_used_is_that_of_the_library() {
+        let mut memory = Memory::new();
+        for password in ["correct horse", "correct house"] {
+            let ours = hash(password, &mut memory).unwrap();
+            assert!(Argon2::default().verify_password(password.as_bytes(), &*ours).is_ok());
+            let theirs: PasswordHash = Argon2::default().hash_password(password.as_bytes()).unwrap();
+            assert_eq!(verify(password, &theirs.to_string(), &mut memory).unwrap(), Verdict::Right);
+        }
     }
 
     #[test]
     fn a_hash_with_other_parameters_is_outdated() {
         let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8_192, 1, 1, None).unwrap());
         let hash: PasswordHash = cheap.hash_password(b"correct horse").unwrap();
-        assert_eq!(verify("correct horse", &hash.to_string()).unwrap(), Verdict::Outdated);
+        assert_eq!(verify("correct horse", &hash.to_string(), &mut Memory::new()).unwrap(), Verdict::Outdated);
     }
 
     #[tokio::test]
@@ -163,13 +212,13 @@ mod tests {
         let held = Arc::new(std::sync::Mutex::new(held));
         for _ in 0..HASHES_AT_ONCE + WAITING_MAX {
             let (hasher, held) = (hasher.clone(), held.clone());
-            tokio::spawn(async move { hasher.run(move || held.lock().unwrap().recv()).await });
+            tokio::spawn(async move { hasher.run(move |_| held.lock().unwrap().recv()).await });
         }
         while hasher.line.available_permits() > 0 {
             task::yield_now().await;
         }
         assert_eq!(hasher.slots.available_permits(), 0);
-        assert!(matches!(hasher.run(|| ()).await, Err(HashError::Busy)));
+        assert!(matches!(hasher.run(|_| ()).await, Err(HashError::Busy)));
         drop(release);
     }
 

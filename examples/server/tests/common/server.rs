@@ -70,8 +70,6 @@ pub(crate) fn binary() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHAT_")) {
         command.env_remove(name);
     }
-    // Else glibc keeps the 19 MiB of each password hash for later, where growth of anything else is hidden.
-    command.env("MALLOC_MMAP_THRESHOLD_", "131072");
     command
 }
 

@@ -1,5 +1,6 @@
 //! Register, log in, be somebody, log out.
 
+use futures::StreamExt;
 use reqwest::{Method, header::SET_COOKIE};
 use serde_json::json;
 
@@ -29,6 +30,23 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
     let unknown = server.post("/api/login", json!({ "user": "bob", "password": "wrong horse" })).await;
     assert_eq!(wrong.error(), (401, 1022, "unauthenticated".into()));
     assert_eq!(wrong.text, unknown.text);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_memory_that_hashes_take_is_used_again() {
+    let server = Server::start(&[]);
+    // Each with a connection of their own, whose memory lies between that of the hashes.
+    let register = async |number: usize| {
+        let asked = crate::server::client().post(format!("{}/api/register", server.url));
+        let answer = with_json(asked, &json!({ "user": format!("person{number}"), "password": PASSWORD }));
+        assert_eq!(answer.send().await.unwrap().status(), 201);
+    };
+    futures::stream::iter(0..60).map(register).buffer_unordered(8).collect::<Vec<_>>().await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let mib = resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024;
+    assert!(mib < 160, "{mib} MiB after 60 hashes of 19 MiB, two at once");
 }
 
 #[tokio::test]

@@ -75,6 +75,7 @@ async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, Error> {
     let deadline = Instant::now() + BUSY;
     loop {
         let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
+        let pool = pool.test_before_acquire(false); // a file does not go away
         match pool.connect_with(options.clone()).await {
             Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(Duration::from_millis(10)).await,
             connected => return connected,
