@@ -64,6 +64,7 @@ test('only who has an account is added to a room, and can be taken out again', a
   await page.getByRole('button', { name: 'Who is here' }).click();
   await add('nobody-here');
   await page.getByText('There is nobody called nobody-here').waitFor();
+  assert.equal(await page.locator('.toast').count(), 1, 'it is said once');
   await add('BOB');
   await row(bob, 'A room of two').waitFor();
   await page.getByRole('button', { name: /Remove bob/i }).click();

@@ -30,6 +30,8 @@ export class ChatPage {
   #welcomed = false;
   #leaving = false;
   #over = false;
+  /** The keys of drafts that somebody waits for. */
+  #awaited = new Set();
 
   constructor({ who, about, ended }) {
     Object.assign(this, { who, about });
@@ -114,7 +116,7 @@ export class ChatPage {
     const spec = await newRoom();
     if (!spec) return;
     await this.#ask(async () => {
-      const { room } = await this.chat.create(spec).done;
+      const { room } = await this.#done(this.chat.create(spec));
       await this.#list();
       this.open(room);
     });
@@ -124,7 +126,7 @@ export class ChatPage {
     const room = await browseRooms(this);
     if (!room) return;
     await this.#ask(async () => {
-      await this.chat.join(room).done;
+      await this.#done(this.chat.join(room));
       await this.#list();
       this.open(room);
     });
@@ -133,7 +135,7 @@ export class ChatPage {
   /** Makes somebody a member of the room that is shown. */
   async add(user) {
     await this.#ask(async () => {
-      await this.chat.join(this.current, user).done.catch((error) => {
+      await this.#done(this.chat.join(this.current, user)).catch((error) => {
         throw error.name === 'not_found' ? new Error(`there is nobody called ${user}`) : error;
       });
       await this.#members(this.room);
@@ -145,7 +147,7 @@ export class ChatPage {
     const { room } = this;
     if (!await isSure({ title: `Remove ${name} from ${room.label(this.who.user)}?`, act: 'Remove' })) return;
     await this.#ask(async () => {
-      await this.chat.leave(room.id, user).done;
+      await this.#done(this.chat.leave(room.id, user));
       await this.#members(room);
     });
   }
@@ -153,7 +155,7 @@ export class ChatPage {
   async leave() {
     const { room } = this;
     if (!room || !await isSure({ title: `Leave ${room.label(this.who.user)}?`, act: 'Leave' })) return;
-    await this.#ask(() => this.chat.leave(room.id).done);
+    await this.#ask(() => this.#done(this.chat.leave(room.id)));
   }
 
   async logout() {
@@ -265,7 +267,7 @@ export class ChatPage {
     const text = draft.body?.text;
     if (room && isCommand(text)) room.command(draft);
     else if (room && draft.body?.kind === 'text') room.draft(draft);
-    else if (draft.status === 'refused') toast(sentence(draft.error.message), 'error');
+    else if (draft.status === 'refused' && !this.#awaited.has(draft.key)) toast(sentence(draft.error.message), 'error');
     this.redraw();
   }
 
@@ -391,6 +393,12 @@ export class ChatPage {
       toast(sentence(error.message), 'error');
       return false;
     }
+  }
+
+  /** Waits for what was asked: whoever waits says what went wrong, and nobody else. */
+  #done({ key, done }) {
+    this.#awaited.add(key);
+    return done.finally(() => this.#awaited.delete(key));
   }
 
   async #ask(act) {
