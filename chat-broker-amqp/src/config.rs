@@ -10,9 +10,6 @@ const PORT: u16 = 5672;
 const TLS_PORT: u16 = 5671;
 /// A broker that says nothing for twice as long is given up: in about ten seconds, instead of the usual two minutes.
 const HEARTBEAT_SECONDS: u16 = 5;
-/// The driver keeps two buffers of 32 frames for each connection: 2 MiB so, and 8 MiB with RabbitMQ's usual frames of 128 KiB.
-/// What is larger is sent in several.
-const FRAME_BYTES: u32 = 32 * 1024;
 /// Jobs that wait in one queue: at a thousand a second, a hundred seconds of workers that do nothing.
 const JOBS_MAX: u32 = 100_000;
 
@@ -131,11 +128,7 @@ impl AmqpConfig {
             scheme: self.scheme.clone(),
             authority: AMQPAuthority { userinfo, host: host.clone(), port: *port },
             vhost: self.vhost.clone(),
-            query: AMQPQueryString {
-                heartbeat: Some(HEARTBEAT_SECONDS),
-                frame_max: Some(FRAME_BYTES),
-                ..AMQPQueryString::default()
-            },
+            query: AMQPQueryString { heartbeat: Some(HEARTBEAT_SECONDS), ..AMQPQueryString::default() },
         }
     }
 }

@@ -99,6 +99,8 @@ pub trait Policy: Send + Sync {
 /// Members post [bodies of the application's own](Body::Custom), too, of whatever kind: a client that shows `shop.order`
 /// must look at who says so, or the host [says which kinds](Self::people_post_kinds) people may post.
 ///
+/// Only messages are edited and deleted: what else the log says stays.
+///
 /// Everybody may leave, the last owner too; a room without one is the host's to mend.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Members {

@@ -303,12 +303,13 @@ pub trait RoomStore: Send + Sync {
     async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError>;
 
     /// Returns what a user may be judged by in each of its rooms: what every login asks for. The most recently active come
-    /// first, at most so many. What is given here lists the rooms; a store that leaves out last messages and counts is faster.
+    /// first, at most so many, which may be more than a page holds. What is given here lists the rooms; a store that leaves
+    /// out last messages and counts is faster.
     ///
     /// # Behavior
     /// * `memberships_are_the_access_to_each_room`: to those that a list of the user's rooms shows, in its order.
     async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
-        let page = Page::newest(rooms_max);
+        let page = Page { limit: rooms_max, ..Page::default() };
         Ok(self.rooms(&Listing::Of(user.clone()), &page).await?.into_iter().map(Access::from).collect())
     }
 

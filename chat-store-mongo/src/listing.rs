@@ -84,7 +84,8 @@ impl Database {
     /// Returns what a user may be judged by in each of its rooms: as in [`access`](Self::access), the rooms are read before
     /// the memberships that count.
     pub(crate) async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
-        let page = Page::newest(rooms_max);
+        let mut page = Page::default();
+        page.limit = rooms_max;
         let rows = self.listed(&Listing::Of(user.clone()), &page).await?;
         let mut members = self.memberships_in(user, &rows).await?;
         let access = |row: RoomRow| {

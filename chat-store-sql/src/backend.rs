@@ -55,7 +55,7 @@ impl<B: Backend> Opened<B> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 mod tests {
     use super::*;
     use crate::{connection::args, row::RoomRow};
@@ -74,5 +74,7 @@ mod tests {
         assert!(bytes::<crate::sqlite::Sqlite>() < 1_024);
         #[cfg(feature = "postgres")]
         assert!(bytes::<crate::server::Connected<crate::postgres::Postgres>>() < 1_024);
+        #[cfg(feature = "mysql")]
+        assert!(bytes::<crate::server::Connected<crate::mysql::MySql>>() < 1_024);
     }
 }

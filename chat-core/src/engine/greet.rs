@@ -307,8 +307,7 @@ impl Inner {
         Ok(false)
     }
 
-    /// Lists the rooms a session follows, in one query: pages are cut by time, and rooms of one millisecond at the
-    /// cut would be missed.
+    /// Lists the rooms a session follows, in one call.
     async fn own_rooms(&self, user: &UserId) -> Result<Vec<Access>, HubError> {
         let rooms_max = self.limits.rooms_per_session_max.saturating_sub(1); // one is the inbox
         let rooms_max = u16::try_from(rooms_max).unwrap_or(u16::MAX);

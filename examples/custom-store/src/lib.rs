@@ -162,6 +162,10 @@ impl RoomStore for FileStore {
         self.read().await?.memory.rooms(which, page).await
     }
 
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        self.read().await?.memory.memberships(user, rooms_max).await
+    }
+
     async fn mark(&self, user: &UserId, room: RoomId, read: Seq) -> Result<(), StoreError> {
         let line = Line::Marked(user.clone(), room, read);
         self.write(async |memory| Ok((memory.mark(user, room, read).await?, Some(line)))).await

@@ -22,6 +22,7 @@ pub enum Call {
     Access { room: RoomId, user: UserId },
     Members { room: RoomId, page: Page },
     Rooms { which: Listing, page: Page },
+    Memberships { user: UserId, rooms_max: u16 },
     Mark { user: UserId, room: RoomId, read: Seq },
     Project(Vec<Entry>),
 }
@@ -37,6 +38,7 @@ pub enum Answer {
     Access(Option<Access>),
     Members(Vec<Member>),
     Rooms(Vec<RoomSummary>),
+    Memberships(Vec<Access>),
     Done,
 }
 
@@ -95,6 +97,7 @@ impl<S: Store, F: StoreFault> FaultyStore<S, F> {
             Call::Access { room, user } => Answer::Access(inner.access(*room, user).await?),
             Call::Members { room, page } => Answer::Members(inner.members(*room, page).await?),
             Call::Rooms { which, page } => Answer::Rooms(inner.rooms(which, page).await?),
+            Call::Memberships { user, rooms_max } => Answer::Memberships(inner.memberships(user, *rooms_max).await?),
             Call::Mark { user, room, read } => done(inner.mark(user, *room, *read).await)?,
             Call::Project(entries) => done(inner.project(entries).await)?,
         };
@@ -165,6 +168,13 @@ impl<S: Store, F: StoreFault> RoomStore for FaultyStore<S, F> {
     async fn rooms(&self, which: &Listing, page: &Page) -> Result<Vec<RoomSummary>, StoreError> {
         match self.pass(Call::Rooms { which: which.clone(), page: page.clone() }).await? {
             Answer::Rooms(rooms) => Ok(rooms),
+            other => mismatch(other),
+        }
+    }
+
+    async fn memberships(&self, user: &UserId, rooms_max: u16) -> Result<Vec<Access>, StoreError> {
+        match self.pass(Call::Memberships { user: user.clone(), rooms_max }).await? {
+            Answer::Memberships(accesses) => Ok(accesses),
             other => mismatch(other),
         }
     }

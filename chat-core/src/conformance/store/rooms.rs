@@ -5,8 +5,8 @@ use super::{
     setting::{NOW, Setting, creation, delete, edit, join, member, seq, stored, text, topic, user},
 };
 use crate::{
-    model::{Membership, NewEntry, Page, Role, RoomId, RoomSpec, RoomSummary, Visibility},
-    store::Listing,
+    model::{Membership, NewEntry, Page, Role, RoomId, RoomSpec, RoomSummary, Seq, Visibility},
+    store::{Append, Listing},
 };
 
 pub async fn members_page_by_user_id(store: StoreUnderTest) {
@@ -161,6 +161,15 @@ pub async fn memberships_are_the_access_to_each_room(store: StoreUnderTest) {
         let first: Vec<_> = accesses.into_iter().take(1).collect();
         assert_eq!(store.memberships(&user, 1).await.unwrap(), first, "{who}");
     }
+    // More than a page of rooms holds.
+    let many = (0..=Page::LIMIT_MAX).map(|number| Append {
+        room: RoomId::named(&format!("many {number}")),
+        guard: Some(Seq::ZERO),
+        entries: vec![creation("zoe", RoomSpec::private("one of many"))],
+    });
+    store.append(&many.collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(store.memberships(&user("zoe"), 255).await.unwrap().len(), usize::from(Page::LIMIT_MAX) + 1);
+
     bees.append([member("ann", "bob", Membership::Leave)]).await;
     let left = store.memberships(&user("bob"), 100).await.unwrap();
     assert_eq!(left.iter().map(|access| access.room.id).collect::<Vec<_>>(), [RoomId::named("c")]);

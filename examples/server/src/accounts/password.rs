@@ -136,11 +136,15 @@ fn hash(password: &str, memory: &mut Memory) -> Result<String, HashError> {
 
 fn verify(password: &str, stored: &str, memory: &mut Memory) -> Result<Verdict, HashError> {
     let stored = PasswordHash::new(stored).map_err(|_| HashError::Failed)?;
-    let used = Params::try_from(&stored).map_err(|_| HashError::Failed)?;
-    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(|_| HashError::Failed)?;
-    let version = stored.version.map_or(Ok(Version::default()), Version::try_from).map_err(|_| HashError::Failed)?;
+    let (Ok(used), Ok(algorithm), Ok(version), Some((salt, expected))) = (
+        Params::try_from(&stored),
+        Algorithm::try_from(stored.algorithm.as_str()),
+        stored.version.map_or(Ok(Version::default()), Version::try_from),
+        stored.salt.zip(stored.hash),
+    ) else {
+        return Ok(Verdict::Wrong); // no password gives this
+    };
     let argon2 = Argon2::new(algorithm, version, used.clone());
-    let (salt, expected) = stored.salt.zip(stored.hash).ok_or(HashError::Failed)?;
     if output(&argon2, password, &salt, memory)? != expected {
         return Ok(Verdict::Wrong); // outputs are compared in constant time
     }
@@ -150,12 +154,16 @@ fn verify(password: &str, stored: &str, memory: &mut Memory) -> Result<Verdict, 
     Ok(if same { Verdict::Right } else { Verdict::Outdated })
 }
 
-/// Does what `Argon2` does by itself, but in memory of ours.
+/// Does what `Argon2` does by itself, but in memory of ours. A stored hash that needs more gets its own.
 fn output(argon2: &Argon2<'_>, password: &str, salt: &[u8], memory: &mut Memory) -> Result<Output, HashError> {
-    let blocks = argon2.params().block_count();
-    memory.resize(memory.len().max(blocks), Block::new());
+    let (usual, blocks) = (Params::default().block_count(), argon2.params().block_count());
     let mut out = vec![0; argon2.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
-    let hashed = argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut out, &mut memory[..blocks]);
+    let hashed = if blocks > usual {
+        argon2.hash_password_into(password.as_bytes(), salt, &mut out)
+    } else {
+        memory.resize(usual, Block::new());
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut out, &mut memory[..blocks])
+    };
     hashed.map_err(|_| HashError::Failed)?;
     Output::new(&out).map_err(|_| HashError::Failed)
 }
@@ -193,9 +201,24 @@ mod tests {
 
     #[test]
     fn a_hash_with_other_parameters_is_outdated() {
-        let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8_192, 1, 1, None).unwrap());
-        let hash: PasswordHash = cheap.hash_password(b"correct horse").unwrap();
-        assert_eq!(verify("correct horse", &hash.to_string(), &mut Memory::new()).unwrap(), Verdict::Outdated);
+        let mut memory = Memory::new();
+        for mib in [8, 32] {
+            let params = Params::new(mib * 1_024, 1, 1, None).unwrap();
+            let other = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let hash: PasswordHash = other.hash_password(b"correct horse").unwrap();
+            assert_eq!(verify("correct horse", &hash.to_string(), &mut memory).unwrap(), Verdict::Outdated);
+            assert_eq!(verify("correct house", &hash.to_string(), &mut memory).unwrap(), Verdict::Wrong);
+            assert_eq!(memory.len(), Params::default().block_count(), "what is kept is what is usual");
+        }
+    }
+
+    #[test]
+    fn what_no_password_gives_is_wrong() {
+        let mut memory = Memory::new();
+        for stored in ["$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ", "$scrypt$ln=1,r=8,p=1$c29tZXNhbHQ$bm9ub25vbm9ubw"]
+        {
+            assert_eq!(verify("correct horse", stored, &mut memory).unwrap(), Verdict::Wrong, "{stored}");
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,10 @@ use futures::StreamExt;
 use reqwest::{Method, header::SET_COOKIE};
 use serde_json::json;
 
-use crate::server::{PASSWORD, Server, send, with_json};
+use crate::{
+    server::{PASSWORD, Server, send, with_json},
+    vitals::Vitals,
+};
 
 #[tokio::test]
 async fn a_person_registers_logs_in_and_logs_out() {
@@ -32,7 +35,6 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
     assert_eq!(wrong.text, unknown.text);
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_memory_that_hashes_take_is_used_again() {
     let server = Server::start(&[]);
@@ -43,9 +45,7 @@ async fn the_memory_that_hashes_take_is_used_again() {
         assert_eq!(answer.send().await.unwrap().status(), 201);
     };
     futures::stream::iter(0..60).map(register).buffer_unordered(8).collect::<Vec<_>>().await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let mib = resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024;
+    let mib = Vitals::of(server.pid()).memory() >> 20;
     assert!(mib < 160, "{mib} MiB after 60 hashes of 19 MiB, two at once");
 }
 

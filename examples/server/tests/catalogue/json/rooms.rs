@@ -55,6 +55,8 @@ cases! { ROWS, shared;
             json!({ "kind": "delete", "target": 1_000 }),
             json!({ "kind": "react", "target": 1_000, "emoji": "👍", "on": true }),
         ]);
+    "J20.entry" j20_edit_of_no_message: "an edit, a delete of what is no message" => "error not_found",
+        in_public(&[json!({ "kind": "edit", "target": 1, "text": "x" }), json!({ "kind": "delete", "target": 1 })]);
     "J20.react" j20_reaction_to_no_message: "a reaction to what is no message" => "error denied",
         in_public(&[json!({ "kind": "react", "target": 1, "emoji": "👍", "on": true })]);
     "J20.long" j20_long_reaction: "a reaction of nothing, of 33 bytes, of control characters" => "error invalid_body",
