@@ -44,6 +44,14 @@ pub(crate) struct Case {
     held: u64,
 }
 
+/// Connects from an address of this machine.
+pub(crate) async fn tcp_from(address: Ipv4Addr, site: &Site) -> TcpStream {
+    let server: SocketAddr = site.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
 impl Case {
     /// Registers a user, who makes a room.
     pub(crate) async fn new(
@@ -102,10 +110,7 @@ impl Case {
 
     /// Connects from this case's own address.
     pub(crate) async fn tcp(&self) -> TcpStream {
-        let server: SocketAddr = self.site.url.strip_prefix("http://").unwrap().parse().unwrap();
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((self.address, 0).into()).unwrap();
-        socket.connect(server).await.unwrap()
+        tcp_from(self.address, &self.site).await
     }
 
     /// Connects, to say anything at all.

@@ -10,10 +10,10 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{net::TcpStream, sync::Mutex, time::sleep};
 
 use crate::{
-    case::Case,
+    case::{Case, tcp_from},
     server::{Server, Site, key},
     socket::Socket,
     upstream::Upstream,
@@ -41,7 +41,7 @@ pub(crate) struct Lab {
     stranger: Arc<Stranger>,
     upstream: Upstream,
     memory_mark: AtomicU64,
-    cases: AtomicU64,
+    visits: AtomicU64,
 }
 
 struct Witness {
@@ -112,8 +112,8 @@ impl Lab {
         let room = server.create_room(&token, "where nothing bad happens").await;
         let stranger = Arc::new(Stranger::come(&server).await);
         let (vitals, witness) = (Vitals::of(server.pid()), Witness { token, room });
-        let (memory_mark, cases) = (AtomicU64::new(0), AtomicU64::new(0));
-        let lab = Self { server, vitals, witness, stranger, upstream, memory_mark, cases };
+        let (memory_mark, visits) = (AtomicU64::new(0), AtomicU64::new(0));
+        let lab = Self { server, vitals, witness, stranger, upstream, memory_mark, visits };
         lab.warm_up().await;
         lab
     }
@@ -128,12 +128,16 @@ impl Lab {
         }
     }
 
-    /// Makes a case with a user and a room of its own, from an address of its own: what is counted per user or address
-    /// is not spent by the case before.
-    async fn case(&self) -> Case {
-        let number = self.cases.fetch_add(1, Ordering::Relaxed);
+    /// Returns a number that nobody has had, and its address: what is counted per address is not spent by those before.
+    fn next(&self) -> (u64, Ipv4Addr) {
+        let number = self.visits.fetch_add(1, Ordering::Relaxed);
         let [.., high, low] = number.to_be_bytes();
-        let address = Ipv4Addr::new(127, 1 + high, low, 1);
+        (number, Ipv4Addr::new(127, 1 + high, low, 1))
+    }
+
+    /// Makes a case with a user and a room of its own, from an address of its own.
+    async fn case(&self) -> Case {
+        let (number, address) = self.next();
         let site: Site = self.server.seen_from(address.into());
         let measure = Measure::begin(self.vitals, self.memory_mark.load(Ordering::Relaxed));
         let others = (self.stranger.clone(), self.upstream.clone());
@@ -193,16 +197,17 @@ impl Lab {
         faults
     }
 
-    async fn witness_comes(&self) -> Socket {
-        let mut socket = Socket::open(&self.server, &self.witness.token).await;
+    async fn witness_comes(&self) -> Socket<TcpStream> {
+        let stream = tcp_from(self.next().1, &self.server).await;
+        let mut socket = Socket::over(stream, &self.server, &self.witness.token).await;
         socket.hear_followed(&self.witness.room).await;
         socket
     }
 
     /// Whoever behaves is served as before: a connection that was open all the time, and a new one.
-    async fn witness_says(&self, old: &mut Socket) {
+    async fn witness_says(&self, old: &mut Socket<TcpStream>) {
         let mut new = self.witness_comes().await;
-        let text = format!("all is well, {}", self.cases.fetch_add(1, Ordering::Relaxed));
+        let text = format!("all is well, {}", self.next().0);
         old.post(&self.witness.room, &text).await;
         for socket in [old, &mut new] {
             while socket.hear_text().await["body"]["text"] != *text {}
