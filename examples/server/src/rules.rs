@@ -29,6 +29,12 @@ impl Policy for Rules {
             Body::Member(change) if change.user != who.user && change.change == Membership::Join => {
                 self.find(slice::from_mut(&mut change.user)).await?;
             }
+            // Who has no account any more can still be taken out.
+            Body::Member(change) if change.user != who.user => match self.find(slice::from_mut(&mut change.user)).await
+            {
+                Err(Code::NotFound) => {}
+                found => found?,
+            },
             Body::Room(RoomChange::Created(spec)) => {
                 self.find(&mut spec.members).await?;
             }
@@ -76,13 +82,17 @@ mod tests {
             let members = members.iter().map(|name| UserId::new(*name).unwrap());
             Body::Room(RoomChange::Created(RoomSpec::private("tea").members(members)))
         };
-        let joined = |name| Body::Member(MemberChange { user: UserId::new(name).unwrap(), change: Membership::Join });
+        let member = |name, change| Body::Member(MemberChange { user: UserId::new(name).unwrap(), change });
+        let joined = |name| member(name, Membership::Join);
+        let left = |name| member(name, Membership::Leave);
         for (body, screened) in [
             (created(&["Bob", "ANN"]), Ok(created(&["bob", "ann"]))),
             (created(&["bob", "eve"]), Err(Code::NotFound)),
             (created(&[]), Ok(created(&[]))),
             (joined("BOB"), Ok(joined("bob"))),
             (joined("eve"), Err(Code::NotFound)),
+            (left("BOB"), Ok(left("bob"))),
+            (left("eve"), Ok(left("eve"))),
         ] {
             let mut draft = Draft::new(body);
             let done = rules.screen(&ann, RoomId::named("tea"), &mut draft).await;
