@@ -26,7 +26,7 @@ async fn sixteen_logins_at_once_take_the_memory_of_two_s10() {
     let told_to_wait = answers.iter().filter(|answer| [429, 503].contains(&answer.status.as_u16())).count();
     assert_eq!(admitted + told_to_wait, 16, "{answers:?}");
     assert!(admitted >= 2);
-    // Two hashes of 19 MiB and what else sixteen requests take; all at once would be 304 MiB.
+    // The memory of one hash is there already; another 19 MiB, and what else sixteen requests take. All at once would be 304 MiB.
     assert!(grown < 60 * MIB, "{} MiB for {admitted} logins", grown / MIB);
 }
 
