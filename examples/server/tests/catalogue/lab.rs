@@ -10,7 +10,11 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{net::TcpStream, sync::Mutex, time::sleep};
+use tokio::{
+    net::TcpStream,
+    sync::Mutex,
+    time::{Instant, sleep, sleep_until},
+};
 
 use crate::{
     case::{Case, tcp_from},
@@ -24,6 +28,8 @@ use crate::{
 const CASE_WITHIN: Duration = Duration::from_secs(80);
 /// What memory may grow by whatever was sent.
 const MEMORY_SLACK: u64 = 1024 * 1024;
+/// Nobody may say more than ten things a second for long, and cases may be quicker than that.
+const WITNESS_PAUSE: Duration = Duration::from_millis(100);
 /// A log line longer than this could be made to fill a disk.
 const LOG_LINE_MAX: usize = 2 * 1024;
 
@@ -47,6 +53,7 @@ pub(crate) struct Lab {
 struct Witness {
     token: String,
     room: String,
+    speaks_after: Mutex<Instant>,
 }
 
 /// Is somebody else, of whom a case should learn nothing.
@@ -111,7 +118,8 @@ impl Lab {
         let token = server.token_of_new("witness").await;
         let room = server.create_room(&token, "where nothing bad happens").await;
         let stranger = Arc::new(Stranger::come(&server).await);
-        let (vitals, witness) = (Vitals::of(server.pid()), Witness { token, room });
+        let witness = Witness { token, room, speaks_after: Mutex::new(Instant::now()) };
+        let vitals = Vitals::of(server.pid());
         let (memory_mark, visits) = (AtomicU64::new(0), AtomicU64::new(0));
         let lab = Self { server, vitals, witness, stranger, upstream, memory_mark, visits };
         lab.warm_up().await;
@@ -207,6 +215,9 @@ impl Lab {
     /// Whoever behaves is served as before: a connection that was open all the time, and a new one.
     async fn witness_says(&self, old: &mut Socket<TcpStream>) {
         let mut new = self.witness_comes().await;
+        let mut speaks_after = self.witness.speaks_after.lock().await;
+        sleep_until(*speaks_after).await;
+        *speaks_after = Instant::now() + WITNESS_PAUSE;
         let text = format!("all is well, {}", self.next().0);
         old.post(&self.witness.room, &text).await;
         for socket in [old, &mut new] {
@@ -230,6 +241,18 @@ impl Stranger {
         }
         Self { token, secret, public }
     }
+}
+
+/// Cases may end quicker than anybody may speak.
+#[test]
+fn the_witness_is_heard_however_quick_the_cases_are() {
+    block_on(async {
+        let lab = Lab::start().await;
+        let mut witness = lab.witness_comes().await;
+        for _ in 0..40 {
+            lab.witness_says(&mut witness).await;
+        }
+    });
 }
 
 /// What the harness does not notice, no case shows.
