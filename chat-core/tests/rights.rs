@@ -16,7 +16,7 @@ use chat_core::{
     Action, Body, Code, Draft, Engine, Hub, Identity, Key, LocalHub, LogStore, Members, Page, Policy, Posted, RoomId,
     RoomSpec, Seq, Text,
     memory::MemoryStore,
-    model::{Edit, MemberChange, Membership, NewEntry, Role},
+    model::{Edit, MemberChange, Membership, NewEntry, Role, RoomChange},
     protocol::{HubError, Target},
     store::{Access, Append},
 };
@@ -198,6 +198,47 @@ async fn a_retry_is_known_by_what_was_sent_though_screening_makes_something_else
     assert_eq!(room.post(other).await.unwrap_err().code, Code::Conflict, "what is shown was not what was sent");
     let shown = room.history(Page::default()).await.unwrap();
     assert_eq!(shown.iter().filter_map(|entry| entry.body.text()).collect::<Vec<_>>(), ["hi [0]"]);
+}
+
+/// A host that knows two people, spells their names in its own way, and counts how often it looks at who is to be in a
+/// room.
+#[derive(Default)]
+struct Acquaintances(AtomicU64);
+
+#[async_trait]
+impl Policy for Acquaintances {
+    fn authorize(&self, who: &Identity, action: &Action<'_>, access: Option<&Access>) -> Result<(), Code> {
+        Members::default().authorize(who, action, access)
+    }
+
+    async fn screen(&self, _: &Identity, room: RoomId, draft: &mut Draft) -> Result<(), Code> {
+        let Body::Room(RoomChange::Created(spec)) = &mut draft.body else { return Ok(()) };
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let members = spec.members.iter().map(|name| user(&name.as_str().to_lowercase())).collect::<Vec<_>>();
+        assert_eq!(room, RoomId::direct(&spec.members[0], &spec.members[1]));
+        spec.members = members;
+        let [ann, bob] = [user("ann"), user("bob")];
+        if spec.members.iter().all(|name| [&ann, &bob].contains(&name)) { Ok(()) } else { Err(Code::NotFound) }
+    }
+}
+
+#[tokio::test]
+async fn the_host_sees_whom_a_first_private_message_is_for() {
+    let (host, store) = (Arc::new(Acquaintances::default()), Arc::new(MemoryStore::new()));
+    let engine = Engine::builder().limits(limits()).store(store.clone()).policy(host.clone()).build().await.unwrap();
+    let ann = engine.hub(human("ann"));
+    for name in ["zoe", "BOB"] {
+        let refused = ann.direct(&user(name)).post(Draft::text("psst")).await.unwrap_err();
+        assert_eq!(refused.code, Code::NotFound, "{name}");
+        let room = RoomId::direct(&user("ann"), &user(name));
+        assert!(store.read(room, Seq::ZERO, 1).await.unwrap().is_empty(), "there is a room with {name}");
+    }
+    let draft = Draft::text("psst");
+    let first = ann.direct(&user("bob")).post(draft.clone()).await.unwrap();
+    assert_eq!(ann.direct(&user("bob")).post(draft).await, Ok(first));
+    ann.direct(&user("bob")).post(Draft::text("are you there?")).await.unwrap();
+    engine.hub(human("bob")).direct(&user("ann")).post(Draft::text("yes")).await.unwrap();
+    assert_eq!(host.0.load(Ordering::Relaxed), 3, "only who opens a room is looked at");
 }
 
 #[tokio::test]

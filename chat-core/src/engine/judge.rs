@@ -9,7 +9,10 @@ use super::{
     submission::{Right, Submission},
 };
 use crate::{
-    model::{Body, Entry, Kind, Member, Role, RoomChange, RoomId, RoomRecord, RoomSpec, Seq, UserId, Visibility},
+    model::{
+        Body, Draft, Entry, Identity, Kind, Member, Role, RoomChange, RoomId, RoomRecord, RoomSpec, Seq, UserId,
+        Visibility,
+    },
     policy::Action,
     protocol::{Code, HubError},
     store::Access,
@@ -67,13 +70,15 @@ impl Judge {
         }
         let about = self.about(engine, submission).await?;
         let remembered = self.rooms.get(&room).and_then(|known| known.users.get(&who.user));
-        if let Some(access) = remembered
-            && let Ok(permit) = decide(engine, submission, access.as_ref(), &about)
-        {
-            return Ok(permit);
+        let permit = match remembered.map(|access| decide(engine, submission, access.as_ref(), &about)) {
+            Some(Ok(permit)) => permit,
+            _ => decide(engine, submission, self.read(engine, room, &who.user).await?, &about)?,
+        };
+        match &submission.right {
+            Right::Opening(spec) if permit.opens => screen_opening(engine, submission, spec).await?,
+            _ => {}
         }
-        let access = self.read(engine, room, &who.user).await?;
-        decide(engine, submission, access, &about)
+        Ok(permit)
     }
 
     /// The engine's and the host's own entries need no permission, only a guard.
@@ -161,20 +166,39 @@ pub(super) async fn screen(engine: &Inner, batch: Vec<Submission>) -> Vec<Submis
             return Some(submission);
         }
         let who = submission.who.clone();
-        let look = engine.policy.screen(&who, submission.room, &mut submission.draft);
-        let look = std::panic::AssertUnwindSafe(look).catch_unwind();
-        let refusal = match tokio::time::timeout(engine.limits.screen_within, look).await {
-            Ok(Ok(Ok(()))) => return Some(submission),
-            Ok(Ok(Err(code))) if !code.is_retryable() => {
-                submission.refusal = Some(code);
-                return Some(submission);
+        match look(engine, &who, submission.room, &mut submission.draft).await {
+            Ok(()) => Some(submission),
+            Err(code) if code.is_retryable() => {
+                submission.refuse(code);
+                None
             }
-            Ok(Ok(Err(code))) => code,
-            Ok(Err(_)) | Err(_) if engine.limits.screen_fails_open => return Some(submission),
-            Ok(Err(_)) | Err(_) => Code::Retry,
-        };
-        submission.refuse(refusal);
-        None
+            Err(code) => {
+                submission.refusal = Some(code);
+                Some(submission)
+            }
+        }
     });
     futures::future::join_all(looks).await.into_iter().flatten().collect()
+}
+
+/// Lets the host look at whom a first private message is for. The room's id follows from its members, so a host that would
+/// have others means another room.
+async fn screen_opening(engine: &Inner, submission: &Submission, spec: &RoomSpec) -> Result<(), HubError> {
+    if submission.who.kind != Kind::Human {
+        return Ok(());
+    }
+    let creation = Body::Room(RoomChange::Created(spec.clone()));
+    let mut draft = Draft::new(creation.clone());
+    look(engine, &submission.who, submission.room, &mut draft).await?;
+    if draft.body == creation { Ok(()) } else { Err(Code::NotFound.into()) }
+}
+
+/// Asks the host, which may take its time, fail, or panic.
+async fn look(engine: &Inner, who: &Identity, room: RoomId, draft: &mut Draft) -> Result<(), Code> {
+    let look = std::panic::AssertUnwindSafe(engine.policy.screen(who, room, draft)).catch_unwind();
+    match tokio::time::timeout(engine.limits.screen_within, look).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(_)) | Err(_) if engine.limits.screen_fails_open => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Code::Retry),
+    }
 }

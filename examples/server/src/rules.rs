@@ -1,5 +1,4 @@
-//! Who may do what: the default rules, and only people with an account are made members of rooms. (To write to somebody
-//! is judged without a look at the accounts: who has no such name yet finds it later.)
+//! Who may do what: the default rules, and only people with an account are made members of rooms or written to.
 
 use std::{slice, sync::Arc};
 

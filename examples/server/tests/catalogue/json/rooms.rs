@@ -24,6 +24,11 @@ cases! { ROWS, shared;
     "J14.long" j14_long_room: "a room of 60,000 bytes" => "error invalid", no_room(&[json!("x".repeat(60_000))]);
     "J14.longer" j14_longer_room: "a room of 1 MiB" => "close 1009",
         asks_made(|| format!(r#"{{"type":"history","ref":7,"room":"{}"}}"#, "x".repeat(1024 * 1024)));
+    "J14.nobody" j14_message_to_nobody: "a private message to a name that nobody has, or has in other letters" => "error not_found",
+        asks_each(&[
+            r#"{"type":"send","ref":7,"to":"nobody","key":"KEY","body":{"kind":"text","text":"x"}}"#,
+            r#"{"type":"send","ref":7,"to":"STRANGER","key":"KEY","body":{"kind":"text","text":"x"}}"#,
+        ]);
     "J14.user" j14_no_user: "what is no user's name as the receiver" => "error invalid",
         asks_each(&[
             r#"{"type":"send","ref":7,"to":"","key":"KEY","body":{"kind":"text","text":"x"}}"#,
