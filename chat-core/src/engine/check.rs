@@ -50,7 +50,7 @@ pub(super) fn body(body: &Body, limits: &Limits) -> Result<(), HubError> {
         }
         Body::React(react) => plain(&react.emoji, 8, "a reaction"),
         Body::Room(RoomChange::Set { title, topic, data: new }) => {
-            title.as_ref().map_or(Ok(()), |title| plain(title, TITLE_CHARS_MAX, "a title"))?;
+            title.as_deref().map_or(Ok(()), check_title)?;
             topic.as_ref().map_or(Ok(()), |topic| plain(topic, TOPIC_CHARS_MAX, "a topic"))?;
             new.as_ref().map_or(Ok(()), |new| data(new, limits))
         }
@@ -73,7 +73,7 @@ pub(super) fn spec(spec: &RoomSpec, limits: &Limits) -> Result<(), HubError> {
     if let Some(name) = &spec.name {
         crate::protocol::check_room_name(name)?;
     }
-    plain(&spec.title, TITLE_CHARS_MAX, "a title")?;
+    check_title(&spec.title)?;
     if spec.members.len() > limits.members_at_creation_max {
         return Err(refused("too many first members"));
     }
@@ -103,9 +103,17 @@ fn custom_kind(kind: &str) -> Result<(), HubError> {
     Ok(())
 }
 
+/// Checks a room's title. It may be none; then nobody takes it for one that is.
+fn check_title(title: &str) -> Result<(), HubError> {
+    if !title.is_empty() && is_blank(title) {
+        return Err(refused("nothing is seen of the title"));
+    }
+    plain(title, TITLE_CHARS_MAX, "a title")
+}
+
 /// Checks a text that people are to read: something must be seen of it.
 fn visible(text: &str, limits: &Limits) -> Result<(), HubError> {
-    if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
+    if is_blank(text) {
         return Err(refused("the text is empty"));
     }
     plain(text, limits.text_chars_max, "a text")
@@ -120,6 +128,10 @@ fn plain(text: &str, chars_max: usize, what: &'static str) -> Result<(), HubErro
         return Err(refused(format!("{what} must not hold control characters")));
     }
     Ok(())
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_invisible(c))
 }
 
 /// Tells zero-width characters, which make an empty text look like one that is not.
@@ -150,6 +162,20 @@ mod tests {
         assert!(text("ok") && text("a\nb") && text("שלום") && text("👩‍👩‍👧"));
         for bad in ["", " ", "\n\t", "\u{200b}\u{200b}", "a\0b", "a\u{202e}b", "\u{7f}x"] {
             assert!(!text(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_title_is_none_or_shows_something() {
+        let both = |title: &str| {
+            let set = RoomChange::Set { title: Some(title.into()), topic: None, data: None };
+            let set = body(&Body::Room(set), &Limits::default());
+            assert_eq!(set, spec(&RoomSpec::public(title), &Limits::default()), "{title:?}");
+            set.is_ok()
+        };
+        assert!(both("") && both("tea"));
+        for bad in [" ", "\u{200b}", "\n", "a\0b"] {
+            assert!(!both(bad), "{bad:?}");
         }
     }
 

@@ -143,7 +143,7 @@ impl Config {
         let store = given.store.unwrap_or_else(|| Url::from("sqlite:chat.db".to_owned()));
         let accounts = given.accounts.unwrap_or_else(|| accounts_beside(&store));
         let config = Self {
-            listen: given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen: given.listen.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)), |address| address.0),
             admin: given.admin.map_or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], 9090))), value::Admin::address),
             store,
             messages: given.messages,

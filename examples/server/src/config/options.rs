@@ -1,11 +1,11 @@
 //! The options as they are written: on the command line, in the environment, in a file.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser};
 use serde::Deserialize;
 
-use super::value::{Admin, LogFormat, Span, Url};
+use super::value::{Address, Admin, LogFormat, Span, Url};
 
 /// A chat server in one process: accounts, rooms, a web page and a stock bot.
 ///
@@ -47,7 +47,7 @@ pub(crate) struct Options {
     /// Where people connect; port 0 takes a free one, and a line of the output says which. Other than loopback needs
     /// TLS or --behind-proxy [default: 127.0.0.1:8080]
     #[arg(long, env = "CHAT_LISTEN", value_name = "ADDRESS")]
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<Address>,
 
     /// Where /live, /ready and /metrics are, apart from people; "off" for nowhere [default: 127.0.0.1:9090]
     #[arg(long, env = "CHAT_ADMIN", value_name = "ADDRESS")]

@@ -1,8 +1,28 @@
 //! The values of options that are more than a text or a number.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use serde::{Deserialize, de};
+
+/// Is where a listener is: the address of a network of this machine, and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) SocketAddr);
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        let local = local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let address = local.map_or_else(|| text.parse(), Ok);
+        address.map(Self).map_err(|_| "an IP address with a port, like 127.0.0.1:8080 or [::1]:8080")
+    }
+}
 
 /// Is where the operators' listener is, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +47,8 @@ impl FromStr for Admin {
         if text == "off" {
             return Ok(Self::Off);
         }
-        text.parse().map(Self::At).map_err(|_| "an address with a port, like 127.0.0.1:9090, or off")
+        let at = |Address(address)| Self::At(address);
+        text.parse().map(at).map_err(|_| "an IP address with a port, like 127.0.0.1:9090, or off")
     }
 }
 
@@ -159,6 +180,7 @@ macro_rules! read_as_text {
     };
 }
 
+read_as_text!(Address);
 read_as_text!(Admin);
 read_as_text!(Span);
 
@@ -167,6 +189,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn an_address_is_of_this_machine_and_has_a_port() {
+        for good in ["127.0.0.1:8080", "localhost:8080"] {
+            assert_eq!(good.parse::<Address>().unwrap().0, SocketAddr::from(([127, 0, 0, 1], 8080)));
+            assert_eq!(good.parse::<Admin>().unwrap().address(), Some(good.parse::<Address>().unwrap().0));
+        }
+        for wrong in ["", "8080", ":8080", "localhost", "localhost:", "localhost:65536", "example.org:80", "off"] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn a_span_needs_its_unit() {
