@@ -12,8 +12,8 @@ export function askText({ title, label, act }) {
 }
 
 /** Asks before something that cannot be undone; resolves to `true`, or to `null`. */
-export function isSure({ title, act }) {
-  return ask({ title, act, body: [], answer: () => true });
+export function isSure({ title, text, act }) {
+  return ask({ title, act, body: text ? [el('p', {}, text)] : [], answer: () => true });
 }
 
 /** Asks what room to create; resolves to its description. */
@@ -26,6 +26,39 @@ export function newRoom() {
   ];
   const answer = () => (title.value.trim() ? { title: title.value.trim(), visibility: open.checked ? 'public' : 'private' } : null);
   return ask({ title: 'New room', act: 'Create room', body, answer });
+}
+
+/** Asks what a room is called and about from now on; resolves to what is another than before. */
+export function changeRoom({ title, topic }) {
+  const fields = {
+    title: el('input', { type: 'text', required: true, maxLength: 100, defaultValue: title, autofocus: true }),
+    topic: el('input', { type: 'text', maxLength: 500, defaultValue: topic ?? '' }),
+  };
+  const body = [
+    el('label', { class: 'field' }, el('span', {}, 'Name'), fields.title),
+    el('label', { class: 'field' }, el('span', {}, 'Topic'), fields.topic),
+  ];
+  const answer = () => {
+    const changed = Object.entries(fields).filter(([, input]) => input.value !== input.defaultValue);
+    return changed.length > 0 ? Object.fromEntries(changed.map(([name, input]) => [name, input.value.trim()])) : null;
+  };
+  return ask({ title: 'Change this room', act: 'Change', body, answer });
+}
+
+/** Asks what somebody may do in a room; resolves to the role, if it is another than before. */
+export function chooseRole({ name, role }) {
+  const choice = (value, label, text) => el('label', { class: 'check' },
+    el('input', { type: 'radio', name: 'role', value, checked: value === role, 'aria-label': label }),
+    el('span', {}, el('strong', {}, label), ` ${text}`));
+  const body = el('div', { class: 'roles' },
+    choice('member', 'Member', 'reads and writes'),
+    choice('moderator', 'Moderator', 'also deletes messages and removes members'),
+    choice('owner', 'Owner', 'also decides about the room and everybody in it'));
+  const answer = () => {
+    const { value } = body.querySelector(':checked');
+    return value === role ? null : value;
+  };
+  return ask({ title: `Role of ${name}`, act: 'Change', body: [body], answer });
 }
 
 /** Shows the public rooms; resolves to the id of the one to join. */

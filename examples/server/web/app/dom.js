@@ -58,7 +58,7 @@ export function reconcile(parent, items) {
   }
 }
 
-/** Says something for a few seconds in the corner. */
+/** Says something for a few seconds, in nobody's way. */
 export function toast(text, kind = 'info') {
   const node = el('div', { class: `toast ${kind}` }, text);
   document.getElementById('toasts').append(node);

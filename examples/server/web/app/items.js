@@ -56,7 +56,7 @@ export function rows(room, { user: me, name }, online = true) {
 function messageRow(message, before, room) {
   const first = !grouped(before, message);
   const quoted = message.body.reply_to && room.messages.find(({ seq }) => seq === message.body.reply_to);
-  const stamp = `${message.seq} ${message.version} ${!first} ${quoted?.version ?? ''} ${message.name}`;
+  const stamp = `${message.seq} ${message.version} ${!first} ${quoted?.version ?? ''} ${message.name} ${room.role}`;
   return { type: 'message', key: `${message.author} ${message.key}`, stamp, message, first, quoted };
 }
 

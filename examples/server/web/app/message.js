@@ -80,13 +80,14 @@ function reactionsView(message, page) {
 
 function toolsView(message, page) {
   const own = message.author === page.who.user;
+  const deletable = own || (page.room.role !== 'member' && page.room.visibility !== 'direct');
   const tool = (face, label, act) =>
     el('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, tabIndex: -1, onclick: () => (page.timeline.leave(), act()) }, face);
   return el('div', { class: 'tools', role: 'group', 'aria-label': 'Message' },
     REACTIONS.slice(0, 3).map((emoji) => tool(emoji, `React ${emoji}`, () => page.react(message, emoji))),
     tool(icon('reply'), 'Reply', () => page.composer.reply(message)),
     own && tool(icon('pen'), 'Edit', () => page.composer.edit(message)),
-    own && tool(icon('bin'), 'Delete', () => page.remove(message)));
+    deletable && tool(icon('bin'), 'Delete', () => page.remove(message)));
 }
 
 function draftView(draft, online, page) {
@@ -124,8 +125,11 @@ function eventText({ author, name, body }, page) {
   const known = (user) => page.room?.members.find((member) => member.user === user)?.name ?? user;
   if (body.kind === 'room') {
     if (body.change === 'created') return `${who} created the room`;
-    if (body.title !== undefined) return `${who} named the room “${body.title}”`;
-    return body.topic === undefined ? `${who} changed the room` : `${who} set the topic: ${body.topic}`;
+    const changed = [
+      body.title !== undefined && `named the room “${body.title}”`,
+      body.topic !== undefined && (body.topic ? `set the topic: ${body.topic}` : 'took the topic away'),
+    ].filter(Boolean);
+    return `${who} ${changed.join(' and ') || 'changed the room'}`;
   }
   const self = body.user === author;
   if (body.change === 'join') return self ? `${who} joined` : `${who} added ${known(body.user)}`;

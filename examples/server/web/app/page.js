@@ -5,7 +5,7 @@ import { ChatClient } from '/chat/client.js';
 import { edits, logout, me } from './accounts.js';
 import { Banner } from './banner.js';
 import { Composer } from './composer.js';
-import { browseRooms, isSure, newRoom, showEdits } from './dialogs.js';
+import { browseRooms, changeRoom, chooseRole, isSure, newRoom, showEdits } from './dialogs.js';
 import { el, nextFrame, sentence, toast } from './dom.js';
 import { Header } from './header.js';
 import { People } from './people.js';
@@ -107,9 +107,11 @@ export class ChatPage {
 
   /** Writes to one person; the first message makes the room. */
   async write(user, text) {
-    const { room } = await this.chat.say({ to: user }, text).done;
-    await this.#list();
-    this.open(room);
+    await this.#ask(async () => {
+      const { room } = await this.#done(this.chat.say({ to: user }, text));
+      await this.#list();
+      this.open(room);
+    });
   }
 
   async create() {
@@ -152,9 +154,26 @@ export class ChatPage {
     });
   }
 
+  /** Gives somebody another role in the room that is shown. */
+  async setRole({ user, name, role: before }) {
+    const { room } = this;
+    const role = await chooseRole({ name, role: before });
+    if (role) await this.#ask(() => this.#done(this.chat.post(room.id, { kind: 'member', change: 'role', user, role })));
+  }
+
+  /** Gives the room that is shown another name or topic. */
+  async change() {
+    const { room } = this;
+    const changed = await changeRoom(room);
+    if (changed) await this.#ask(() => this.#done(this.chat.post(room.id, { kind: 'room', change: 'set', ...changed })));
+  }
+
   async leave() {
     const { room } = this;
-    if (!room || !await isSure({ title: `Leave ${room.label(this.who.user)}?`, act: 'Leave' })) return;
+    const owners = room?.members.filter(({ role }) => role === 'owner').length;
+    const text = room?.role === 'owner' && owners === 1 && room.members.length > 1 &&
+      'You are the only owner: nobody could change the room after you. Give somebody else that role first.';
+    if (!room || !await isSure({ title: `Leave ${room.label(this.who.user)}?`, text, act: 'Leave' })) return;
     await this.#ask(() => this.#done(this.chat.leave(room.id)));
   }
 
@@ -341,7 +360,10 @@ export class ChatPage {
   async #members(room) {
     try {
       room.members = await this.chat.members(room.id, { limit: 200 });
-      for (const { user, online } of room.members) this.online.set(user, online);
+      for (const { user, online, role } of room.members) {
+        this.online.set(user, online);
+        if (user === this.who.user) room.role = role;
+      }
     } catch {
       // Offline: asked again with the next connection.
     }

@@ -46,6 +46,7 @@ export class People {
   #row({ user, name, role }) {
     const { who, room } = this.page;
     const direct = room.visibility === 'direct';
+    const promotable = user !== who.user && !direct && room.role === 'owner';
     const removable = user !== who.user && !direct && mayRemove(room.role, role);
     const here = this.page.isHere(user);
     const standing = [{ true: 'here now', false: 'away' }[here], role !== 'member' && role].filter(Boolean).join(' · ');
@@ -56,8 +57,9 @@ export class People {
         el('small', {}, standing)),
       user !== who.user && !user.startsWith('bot:') && !direct &&
         act(`Write to ${name}`, 'send', () => this.#write(user, name)),
+      promotable && act(`Role of ${name}`, 'star', () => this.page.setRole({ user, name, role })),
       removable && act(`Remove ${name}`, 'close', () => this.page.removeMember(user, name)));
-    return { key: user, stamp: `${name} ${standing} ${removable}`, make };
+    return { key: user, stamp: `${name} ${standing} ${removable} ${promotable}`, make };
   }
 
   async #write(user, name) {
