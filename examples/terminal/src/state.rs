@@ -10,6 +10,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 /// A signal of typing holds for 4 s; it is renewed before that.
 const TYPING_LASTS: Duration = Duration::from_secs(4);
 const TYPING_AGAIN: Duration = Duration::from_secs(3);
+/// Messages of a room that are kept: what scrolled by long ago is in the log.
+const KEPT: usize = 1_000;
 
 /// Is everything the screen shows.
 pub(crate) struct State {
@@ -301,6 +303,9 @@ impl RoomView {
                 let text = if is_deleted { "(deleted)".to_owned() } else { plain(text) };
                 let message = Message { author: entry.author.clone(), name: plain(&entry.name), text };
                 self.messages.insert(entry.seq, message);
+                while self.messages.len() > KEPT {
+                    self.messages.pop_first();
+                }
             }
         }
     }

@@ -91,6 +91,27 @@ test('without a connection nobody is said to be here, and what is not sent says 
   await ann.page.getByText('1 of 1 here').waitFor();
 });
 
+test('a password is changed by who knows it, and other logins end', async () => {
+  const elsewhere = await Person.arrive('ann', 'Ann', server.url);
+  await elsewhere.login();
+  await elsewhere.page.getByRole('button', { name: 'New room' }).waitFor();
+  const change = async (current, next) => {
+    await ann.page.getByRole('button', { name: 'Change password' }).click();
+    await ann.page.getByLabel('Current password').fill(current);
+    await ann.page.getByLabel('New password').fill(next);
+    await ann.page.getByRole('dialog').getByRole('button', { name: 'Change' }).click();
+  };
+  await change('what was it again', 'a better password');
+  await ann.page.getByText('The current password is wrong.').waitFor();
+  await change(ann.password, 'a better password');
+  await ann.page.getByText('Your password was changed.').waitFor();
+  await elsewhere.page.getByText('You were logged out.').waitFor();
+  await elsewhere.login('a better password');
+  await elsewhere.page.getByRole('button', { name: 'New room' }).waitFor();
+  assert.deepEqual(elsewhere.complaints, []);
+  await elsewhere.leave();
+});
+
 test('nobody complained', () => {
   assert.deepEqual(ann.complaints, []);
 });

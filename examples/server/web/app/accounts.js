@@ -31,6 +31,8 @@ export async function edits({ room, seq }) {
 
 export const register = (account) => post('/api/register', account);
 export const login = (account) => post('/api/login', account);
+/** Takes another password; all other logins of the user end. */
+export const changePassword = (passwords) => post('/api/password', passwords);
 export const logout = () => post('/api/logout', {});
 
 async function post(path, body) {

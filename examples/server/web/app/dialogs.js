@@ -28,6 +28,18 @@ export function newRoom() {
   return ask({ title: 'New room', act: 'Create room', body, answer });
 }
 
+/** Asks for the password one has and the one that is to be; resolves to both. */
+export function newPassword() {
+  const field = (label, hint, props) => {
+    const input = el('input', { type: 'password', required: true, ...props });
+    return { input, label: el('label', { class: 'field' }, el('span', {}, label), input, el('small', {}, hint)) };
+  };
+  const current = field('Current password', '', { autocomplete: 'current-password', autofocus: true });
+  const next = field('New password', 'At least 8 characters. You are logged out everywhere else.', { autocomplete: 'new-password' });
+  const answer = () => ({ current: current.input.value, new: next.input.value });
+  return ask({ title: 'Change password', act: 'Change', body: [current.label, next.label], answer });
+}
+
 /** Asks what a room is called and about from now on; resolves to what is another than before. */
 export function changeRoom({ title, topic }) {
   const fields = {

@@ -27,7 +27,7 @@ function messageView({ message, first, draft, online, quoted }, page) {
     el('span', { class: 'side' }, first ? avatar(message.author, message.name) : timeView(message)),
     el('div', { class: 'content' },
       first && el('div', { class: 'by' },
-        el('strong', { dir: 'auto' }, nameOf(message)),
+        el('strong', { dir: 'auto', title: message.author }, nameOf(message)),
         bot && el('span', { class: 'badge bot-badge' }, 'bot'),
         timeView(message)),
       message.body.reply_to && quoteView(quoted, message.body.reply_to, page),

@@ -2,10 +2,10 @@
 
 import { ChatClient } from '/chat/client.js';
 
-import { edits, logout, me } from './accounts.js';
+import { changePassword, edits, logout, me } from './accounts.js';
 import { Banner } from './banner.js';
 import { Composer } from './composer.js';
-import { browseRooms, changeRoom, chooseRole, isSure, newRoom, showEdits } from './dialogs.js';
+import { browseRooms, changeRoom, chooseRole, isSure, newPassword, newRoom, showEdits } from './dialogs.js';
 import { el, nextFrame, sentence, toast } from './dom.js';
 import { Header } from './header.js';
 import { People } from './people.js';
@@ -175,6 +175,15 @@ export class ChatPage {
       'You are the only owner: nobody could change the room after you. Give somebody else that role first.';
     if (!room || !await isSure({ title: `Leave ${room.label(this.who.user)}?`, text, act: 'Leave' })) return;
     await this.#ask(() => this.#done(this.chat.leave(room.id)));
+  }
+
+  async changePassword() {
+    const passwords = await newPassword();
+    if (!passwords) return;
+    await this.#ask(async () => {
+      await changePassword(passwords);
+      toast('Your password was changed.');
+    });
   }
 
   async logout() {

@@ -49,7 +49,8 @@ export class People {
     const promotable = user !== who.user && !direct && room.role === 'owner';
     const removable = user !== who.user && !direct && mayRemove(room.role, role);
     const here = this.page.isHere(user);
-    const standing = [{ true: 'here now', false: 'away' }[here], role !== 'member' && role].filter(Boolean).join(' · ');
+    const twin = room.members.some((other) => other.user !== user && other.name === name);
+    const standing = [twin && user, { true: 'here now', false: 'away' }[here], role !== 'member' && role].filter(Boolean).join(' · ');
     const make = () => el('li', { class: here ? 'here' : '' },
       avatar(user, name, 'small'),
       el('span', { class: 'member-name' },

@@ -21,6 +21,7 @@ export class Sidebar {
       el('footer', { class: 'me' },
         avatar(who.user, who.name),
         el('span', { class: 'me-name' }, el('strong', {}, who.name), el('small', {}, who.user)),
+        el('button', { class: 'icon-button', type: 'button', title: 'Change password', 'aria-label': 'Change password', onclick: () => page.changePassword() }, icon('key')),
         el('button', { class: 'icon-button', type: 'button', title: 'Log out', 'aria-label': 'Log out', onclick: () => page.logout() }, icon('exit'))));
   }
 

@@ -20,7 +20,7 @@ fn user(name: &str) -> UserId {
 }
 
 fn entry(room: RoomId, seq: u64, author: &str, draft: Draft) -> Entry {
-    let id = EntryId::new(1, [u8::try_from(seq).unwrap(); 10]);
+    let id = EntryId::new(i64::try_from(seq).unwrap(), [1; 10]);
     NewEntry::new(id, draft, user(author), author.into(), Timestamp(1)).into_entry(room, Seq::new(seq).unwrap())
 }
 
@@ -78,6 +78,16 @@ fn what_comes_twice_is_shown_once_and_edits_change_it() {
     assert!(screen(&state).contains("bob: hello"));
     state.hear(event(tea, 4, "bob", Draft::new(Body::Delete(Seq::new(2).unwrap()))), Instant::now());
     assert!(screen(&state).contains("bob: (deleted)"));
+}
+
+#[test]
+fn a_long_evening_takes_no_more_memory_than_a_short_one() {
+    let (mut state, tea, _) = state();
+    for seq in 1..=1_200 {
+        state.hear(event(tea, seq, "bob", Draft::text(format!("word {seq}"))), Instant::now());
+    }
+    let kept: Vec<_> = state.rooms[0].messages.keys().map(|seq| seq.get()).collect();
+    assert_eq!(kept, (201..=1_200).collect::<Vec<_>>());
 }
 
 #[test]
