@@ -111,7 +111,8 @@ pub trait Hub: Send + Sync {
     /// Returns a room that the user may read.
     async fn room(&self, id: RoomId) -> Result<Arc<dyn Room>, HubError>;
 
-    /// Returns the private room with another user. No I/O: the first post creates it.
+    /// Returns the private room with another user. No I/O: the first post creates it, unless the host
+    /// [knows nobody](crate::Policy::screen) of that name.
     fn direct(&self, with: &UserId) -> Arc<dyn Room>;
 
     /// Lists the user's rooms, the most recently active first.

@@ -87,9 +87,10 @@ pub trait Policy: Send + Sync {
     /// Accepts, changes or refuses a draft of a person before it is stored. Has a deadline; see
     /// [`Limits::screen_within`](crate::Limits::screen_within).
     ///
-    /// When a first private message is about to open a room for two, the room's [creation](RoomChange::Created) is
-    /// looked at, too: its members say whom the message is for, and a host that knows nobody of that name answers
-    /// [`Code::NotFound`]. A changed creation is refused the same way.
+    /// When a person's first private message is about to open a room for two, the room's
+    /// [creation](RoomChange::Created) is looked at, too: its members say whom the message is for, and a host that knows
+    /// nobody of that name answers [`Code::NotFound`]. Other members would be another room: a creation whose members are
+    /// changed is refused the same way.
     async fn screen(&self, _who: &Identity, _room: RoomId, _draft: &mut Draft) -> Result<(), Code> {
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -200,10 +201,24 @@ async fn a_retry_is_known_by_what_was_sent_though_screening_makes_something_else
     assert_eq!(shown.iter().filter_map(|entry| entry.body.text()).collect::<Vec<_>>(), ["hi [0]"]);
 }
 
-/// A host that knows two people, spells their names in its own way, and counts how often it looks at who is to be in a
-/// room.
+/// A host that looks at who is to be in a room of two: it takes a second over it, spells names in its own way, and knows
+/// those whom it is told.
 #[derive(Default)]
-struct Acquaintances(AtomicU64);
+struct Acquaintances {
+    known: Mutex<BTreeSet<&'static str>>,
+    looks: AtomicU64,
+}
+
+impl Acquaintances {
+    fn of(names: &[&'static str]) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::new(names.iter().copied().collect()), looks: AtomicU64::new(0) })
+    }
+
+    async fn engine(self: &Arc<Self>, store: &Arc<MemoryStore>) -> Engine {
+        let engine = Engine::builder().limits(limits()).store(store.clone()).policy(self.clone());
+        engine.build().await.unwrap()
+    }
+}
 
 #[async_trait]
 impl Policy for Acquaintances {
@@ -213,32 +228,64 @@ impl Policy for Acquaintances {
 
     async fn screen(&self, _: &Identity, room: RoomId, draft: &mut Draft) -> Result<(), Code> {
         let Body::Room(RoomChange::Created(spec)) = &mut draft.body else { return Ok(()) };
-        self.0.fetch_add(1, Ordering::Relaxed);
-        let members = spec.members.iter().map(|name| user(&name.as_str().to_lowercase())).collect::<Vec<_>>();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.looks.fetch_add(1, Ordering::Relaxed);
         assert_eq!(room, RoomId::direct(&spec.members[0], &spec.members[1]));
-        spec.members = members;
-        let [ann, bob] = [user("ann"), user("bob")];
-        if spec.members.iter().all(|name| [&ann, &bob].contains(&name)) { Ok(()) } else { Err(Code::NotFound) }
+        spec.data = json!({ "seen": true });
+        spec.members = spec.members.iter().map(|name| user(&name.as_str().to_lowercase())).collect();
+        let known = self.known.lock().unwrap();
+        if spec.members.iter().all(|name| known.contains(name.as_str())) { Ok(()) } else { Err(Code::NotFound) }
     }
 }
 
-#[tokio::test]
+async fn say(hub: &LocalHub, to: &str, text: &str) -> Result<Posted, Code> {
+    hub.direct(&user(to)).post(Draft::text(text)).await.map_err(|error| error.code)
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_host_sees_whom_a_first_private_message_is_for() {
-    let (host, store) = (Arc::new(Acquaintances::default()), Arc::new(MemoryStore::new()));
-    let engine = Engine::builder().limits(limits()).store(store.clone()).policy(host.clone()).build().await.unwrap();
+    let (host, store) = (Acquaintances::of(&["ann", "bob"]), Arc::new(MemoryStore::new()));
+    let engine = host.engine(&store).await;
     let ann = engine.hub(human("ann"));
     for name in ["zoe", "BOB"] {
-        let refused = ann.direct(&user(name)).post(Draft::text("psst")).await.unwrap_err();
-        assert_eq!(refused.code, Code::NotFound, "{name}");
+        assert_eq!(say(&ann, name, "psst").await, Err(Code::NotFound), "{name}");
         let room = RoomId::direct(&user("ann"), &user(name));
         assert!(store.read(room, Seq::ZERO, 1).await.unwrap().is_empty(), "there is a room with {name}");
     }
     let draft = Draft::text("psst");
     let first = ann.direct(&user("bob")).post(draft.clone()).await.unwrap();
     assert_eq!(ann.direct(&user("bob")).post(draft).await, Ok(first));
-    ann.direct(&user("bob")).post(Draft::text("are you there?")).await.unwrap();
-    engine.hub(human("bob")).direct(&user("ann")).post(Draft::text("yes")).await.unwrap();
-    assert_eq!(host.0.load(Ordering::Relaxed), 3, "only who opens a room is looked at");
+    say(&ann, "bob", "are you there?").await.unwrap();
+    say(&engine.hub(human("bob")), "ann", "yes").await.unwrap();
+    assert_eq!(host.looks.load(Ordering::Relaxed), 3, "only a room that is not there is looked at");
+    let entries = store.read(RoomId::direct(&user("ann"), &user("bob")), Seq::ZERO, 1).await.unwrap();
+    let Body::Room(RoomChange::Created(spec)) = &entries[0].body else { panic!("{entries:?}") };
+    assert_eq!(spec.data, json!({ "seen": true }), "what the host adds is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_looks_at_many_first_messages_at_once() {
+    let names: Vec<&'static str> = (0..40).map(|number| &*format!("friend{number}").leak()).collect();
+    let host = Acquaintances::of(&[&["ann"][..], &names].concat());
+    let engine = host.engine(&Arc::new(MemoryStore::new())).await;
+    let ann = engine.hub(human("ann"));
+    let said = futures::future::join_all(names.iter().map(|name| say(&ann, name, "hello"))).await;
+    assert!(said.iter().all(Result::is_ok), "one waited for the other until it was too late: {said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_another_node_has_opened_is_not_opened_again() {
+    let (host, store) = (Acquaintances::of(&["ann", "bob"]), Arc::new(MemoryStore::new()));
+    let (here, there) = (host.engine(&store).await, host.engine(&store).await);
+    let (ann, bob) = (here.hub(human("ann")), there.hub(human("bob")));
+    host.known.lock().unwrap().remove("bob");
+    assert_eq!(say(&ann, "bob", "psst").await, Err(Code::NotFound));
+    host.known.lock().unwrap().insert("bob");
+    say(&bob, "ann", "hello").await.unwrap();
+    host.known.lock().unwrap().clear();
+    say(&ann, "bob", "hello yourself").await.unwrap();
+    let bot = here.hub(Identity::bot(user("bot:news"), "News"));
+    say(&bot, "ann", "of bots the host knows itself").await.unwrap();
 }
 
 #[tokio::test]

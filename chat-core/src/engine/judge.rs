@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use futures::FutureExt;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Inner,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{
-        Body, Draft, Entry, Identity, Kind, Member, Role, RoomChange, RoomId, RoomRecord, RoomSpec, Seq, UserId,
+        Body, Draft, Entry, Identity, Key, Kind, Member, Role, RoomChange, RoomId, RoomRecord, RoomSpec, Seq, UserId,
         Visibility,
     },
     policy::Action,
@@ -69,16 +70,39 @@ impl Judge {
             return self.own(engine, submission).await;
         }
         let about = self.about(engine, submission).await?;
-        let remembered = self.rooms.get(&room).and_then(|known| known.users.get(&who.user));
-        let permit = match remembered.map(|access| decide(engine, submission, access.as_ref(), &about)) {
+        let remembered =
+            self.remembered(room, &who.user).map(|access| decide(engine, submission, Some(access), &about));
+        let permit = match remembered {
             Some(Ok(permit)) => permit,
             _ => decide(engine, submission, self.read(engine, room, &who.user).await?, &about)?,
         };
-        match &submission.right {
-            Right::Opening(spec) if permit.opens => screen_opening(engine, submission, spec).await?,
-            _ => {}
+        if permit.opens && who.kind == Kind::Human {
+            submission.opening.unwrap_or(Err(Code::Retry))?;
         }
         Ok(permit)
+    }
+
+    /// Returns a remembered access. That there is none is not relied on: another node may have made the room since.
+    fn remembered(&self, room: RoomId, user: &UserId) -> Option<&Access> {
+        self.rooms.get(&room)?.users.get(user)?.as_ref()
+    }
+
+    /// Lets the host look at what people post, at all of it at once, and at the rooms that it may open.
+    pub(super) async fn screen(&mut self, engine: &Inner, batch: Vec<Submission>, until: Instant) -> Vec<Submission> {
+        let mut looks = Vec::with_capacity(batch.len());
+        for submission in batch {
+            let opens =
+                matches!(submission.right, Right::Opening(_)) && !self.is_there(engine, &submission, until).await;
+            looks.push(screen(engine, submission, opens));
+        }
+        futures::future::join_all(looks).await.into_iter().flatten().collect()
+    }
+
+    /// Tells whether the room is known to exist. What cannot be told now is told when the draft is judged.
+    async fn is_there(&mut self, engine: &Inner, submission: &Submission, until: Instant) -> bool {
+        let (room, user) = (submission.room, &submission.who.user);
+        self.remembered(room, user).is_some()
+            || matches!(timeout_at(until, self.read(engine, room, user)).await, Ok(Ok(Some(_))))
     }
 
     /// The engine's and the host's own entries need no permission, only a guard.
@@ -158,47 +182,67 @@ fn as_opened(engine: &Inner, submission: &Submission, spec: &RoomSpec) -> Access
     }
 }
 
-/// Lets the host look at what people post. What it refuses goes on in its order too, with the refusal: an earlier try
-/// of it may be stored. Only what cannot be told now is answered here.
-pub(super) async fn screen(engine: &Inner, batch: Vec<Submission>) -> Vec<Submission> {
-    let looks = batch.into_iter().map(async |mut submission: Submission| {
-        if submission.who.kind != Kind::Human || submission.right == Right::Own {
-            return Some(submission);
+/// Lets the host look at one draft. What it refuses goes on in its order too, with the refusal: an earlier try of it may
+/// be stored. Only what cannot be told now is answered here.
+async fn screen(engine: &Inner, mut submission: Submission, opens: bool) -> Option<Submission> {
+    let who = submission.who.clone();
+    if who.kind != Kind::Human || submission.right == Right::Own {
+        return Some(submission);
+    }
+    if let (true, Right::Opening(spec)) = (opens, &mut submission.right) {
+        let key = opening_key(submission.draft.key);
+        submission.opening = Some(screen_opening(engine, &who, submission.room, key, spec).await);
+    }
+    match look(engine, &who, submission.room, &mut submission.draft).await {
+        Ok(()) => Some(submission),
+        Err(code) if code.is_retryable() => {
+            submission.refuse(code);
+            None
         }
-        let who = submission.who.clone();
-        match look(engine, &who, submission.room, &mut submission.draft).await {
-            Ok(()) => Some(submission),
-            Err(code) if code.is_retryable() => {
-                submission.refuse(code);
-                None
-            }
-            Err(code) => {
-                submission.refusal = Some(code);
-                Some(submission)
-            }
+        Err(code) => {
+            submission.refusal = Some(code);
+            Some(submission)
         }
-    });
-    futures::future::join_all(looks).await.into_iter().flatten().collect()
+    }
 }
 
 /// Lets the host look at whom a first private message is for. The room's id follows from its members, so a host that would
 /// have others means another room.
-async fn screen_opening(engine: &Inner, submission: &Submission, spec: &RoomSpec) -> Result<(), HubError> {
-    if submission.who.kind != Kind::Human {
-        return Ok(());
+async fn screen_opening(
+    engine: &Inner,
+    who: &Identity,
+    room: RoomId,
+    key: Key,
+    spec: &mut RoomSpec,
+) -> Result<(), Code> {
+    let mut draft = Draft { key, body: Body::Room(RoomChange::Created(spec.clone())) };
+    look(engine, who, room, &mut draft).await?;
+    match draft.body {
+        Body::Room(RoomChange::Created(screened))
+            if (&screened.members, screened.visibility) == (&spec.members, spec.visibility) =>
+        {
+            *spec = screened;
+            Ok(())
+        }
+        _ => Err(Code::NotFound),
     }
-    let creation = Body::Room(RoomChange::Created(spec.clone()));
-    let mut draft = Draft::new(creation.clone());
-    look(engine, &submission.who, submission.room, &mut draft).await?;
-    if draft.body == creation { Ok(()) } else { Err(Code::NotFound.into()) }
+}
+
+/// Returns the key of the entry that opens a room: it follows from that of the first message.
+pub(super) fn opening_key(first: Key) -> Key {
+    first.derive("opening")
 }
 
 /// Asks the host, which may take its time, fail, or panic.
 async fn look(engine: &Inner, who: &Identity, room: RoomId, draft: &mut Draft) -> Result<(), Code> {
-    let look = std::panic::AssertUnwindSafe(engine.policy.screen(who, room, draft)).catch_unwind();
-    match tokio::time::timeout(engine.limits.screen_within, look).await {
-        Ok(Ok(verdict)) => verdict,
-        Ok(Err(_)) | Err(_) if engine.limits.screen_fails_open => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Code::Retry),
+    let before = engine.limits.screen_fails_open.then(|| draft.clone());
+    let verdict = std::panic::AssertUnwindSafe(engine.policy.screen(who, room, draft)).catch_unwind();
+    match (tokio::time::timeout(engine.limits.screen_within, verdict).await, before) {
+        (Ok(Ok(verdict)), _) => verdict,
+        (_, Some(before)) => {
+            *draft = before; // it may be half changed
+            Ok(())
+        }
+        (_, None) => Err(Code::Retry),
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     Inner,
-    judge::Judge,
+    judge::{Judge, opening_key},
     submission::{Right, Stored, Submission},
 };
 use crate::{
@@ -109,7 +109,7 @@ impl Recorder {
         let until = oldest + within * (STORE_PART - 1) / STORE_PART;
         metrics::histogram!("chat_batch_drafts").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         let mut waiting = Waiting::new();
-        for submission in super::judge::screen(engine, batch).await {
+        for submission in self.judge.screen(engine, batch, until).await {
             waiting.entry(submission.room).or_default().push_back(submission);
         }
         while !waiting.is_empty() {
@@ -414,7 +414,7 @@ fn opening(engine: &Inner, submission: &Submission) -> Option<NewEntry> {
         _ => return None,
     };
     // The key follows from the room, and so does the author: two openings at once are one.
-    let key = submission.draft.key.derive("opening");
+    let key = opening_key(submission.draft.key);
     let draft = Draft { key, body: Body::Room(RoomChange::Created(spec)) };
     Some(new_entry(engine, BodyHash::of(&draft.body), draft, &Identity::system()))
 }

@@ -57,6 +57,8 @@ pub(crate) struct Submission {
     pub(crate) since: Instant,
     /// What the host's screening said against it.
     pub(crate) refusal: Option<Code>,
+    /// What it said of the room that this opens, if it was asked.
+    pub(crate) opening: Option<Result<(), Code>>,
     /// What was sent, whatever screening makes of it.
     pub(crate) sent: BodyHash,
     key: Key,
@@ -96,8 +98,8 @@ impl Submission {
     ) -> Self {
         let (key, sent) = (draft.key, BodyHash::of(&draft.body));
         let reply = Reply(Some(Box::new(answer)));
-        let (since, place, refusal) = (Instant::now(), None, None);
-        Self { room, draft, who, right, judgements: 0, since, refusal, sent, key, place, reply, _taken: taken }
+        let (since, place, refusal, opening) = (Instant::now(), None, None, None);
+        Self { room, draft, who, right, judgements: 0, since, refusal, opening, sent, key, place, reply, _taken: taken }
     }
 
     /// Holds the draft to its place in its sender's order.

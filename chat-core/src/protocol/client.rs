@@ -99,7 +99,7 @@ impl Request {
 pub enum Target {
     /// To this room.
     Room(RoomId),
-    /// To the private room with this user, which the first message creates.
+    /// To the private room with this user, which the first message creates if the host lets it.
     User(UserId),
 }
 

@@ -1,4 +1,4 @@
-//! Who may do what: the default rules, and only people with an account are made members of rooms or written to.
+//! Who may do what: the default rules, and people make members of, and write to, only who has an account.
 
 use std::{slice, sync::Arc};
 

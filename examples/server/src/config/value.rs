@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, de};
 
-/// Is where a listener is: the address of a network of this machine, and a port.
+/// Is where a listener is: an IP address, or `localhost`, and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Address(pub(crate) SocketAddr);
 
@@ -20,7 +20,7 @@ impl FromStr for Address {
         let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
         let local = local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let address = local.map_or_else(|| text.parse(), Ok);
-        address.map(Self).map_err(|_| "an IP address with a port, like 127.0.0.1:8080 or [::1]:8080")
+        address.map(Self).map_err(|_| "an IP address or localhost with a port, like 127.0.0.1:8080")
     }
 }
 
@@ -48,7 +48,7 @@ impl FromStr for Admin {
             return Ok(Self::Off);
         }
         let at = |Address(address)| Self::At(address);
-        text.parse().map(at).map_err(|_| "an IP address with a port, like 127.0.0.1:9090, or off")
+        text.parse().map(at).map_err(|_| "an IP address or localhost with a port, like 127.0.0.1:9090, or off")
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_of_this_machine_and_has_a_port() {
+    fn an_address_is_an_ip_or_localhost_and_has_a_port() {
         for good in ["127.0.0.1:8080", "localhost:8080"] {
             assert_eq!(good.parse::<Address>().unwrap().0, SocketAddr::from(([127, 0, 0, 1], 8080)));
             assert_eq!(good.parse::<Admin>().unwrap().address(), Some(good.parse::<Address>().unwrap().0));

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { rows } from '../../web/app/items.js';
-import { Room } from '../../web/app/room.js';
+import { MEMBERS, Room } from '../../web/app/room.js';
 
 const WHO = { user: 'ann', name: 'Ann' };
 const NOON = new Date(2024, 2, 1, 12).getTime();
@@ -61,6 +61,17 @@ test('an edit that overtakes the page it is about is not lost', () => {
   one.take(change(2, { kind: 'edit', target: 1, text: 'better' }), 'ann');
   one.merge([entry(1)]);
   assert.deepEqual(shown(one), ['better']);
+});
+
+test('a role of one\'s own holds at once, and the only owner is known where all members are', () => {
+  const one = room({ role: 'member' });
+  one.take(change(1, { kind: 'member', change: 'role', user: 'bob', role: 'owner' }), 'ann');
+  assert.equal(one.role, 'member');
+  one.take(change(2, { kind: 'member', change: 'role', user: 'ann', role: 'owner' }), 'ann');
+  assert.equal(one.role, 'owner');
+  const crowd = (count) => Array.from({ length: count }, (_, at) => ({ user: at === 0 ? 'ann' : `p${at}`, role: at === 0 ? 'owner' : 'member' }));
+  const told = [1, 2, MEMBERS - 1, MEMBERS].map((count) => Object.assign(one, { members: crowd(count) }).isOnlyOwner('ann'));
+  assert.deepEqual(told, [false, true, true, false]);
 });
 
 test('unread counts the messages of others that the server has not counted', () => {

@@ -64,7 +64,8 @@ def visible(text):
 
 schemathesis.openapi.format("chat-key", st.integers(0, 2**74 - 1).map(key))
 schemathesis.openapi.format("chat-name", texts("aåßж中 :/%+", 30).map(visible))
-schemathesis.openapi.format("chat-title", texts(WORDS, 60, 0))
+schemathesis.openapi.format("chat-line", texts(WORDS, 60, 0))
+schemathesis.openapi.format("chat-title", st.one_of(st.just(""), texts(WORDS, 60, 0).map(visible)))
 # Which commands there are is the host's matter, so that a slash in front is no text that must be taken.
 schemathesis.openapi.format("chat-text", texts(WORDS + "\n\t", 300, 0).map(visible))
 schemathesis.openapi.format("chat-emoji", st.sampled_from(["👍", "🙂", "x", "👩\u200d🚀"]))

@@ -29,30 +29,33 @@ export function newRoom() {
 }
 
 /** Asks for the password one has and the one that is to be; resolves to both. */
-export function newPassword() {
+export function newPassword(who) {
   const field = (label, hint, props) => {
     const input = el('input', { type: 'password', required: true, ...props });
     return { input, label: el('label', { class: 'field' }, el('span', {}, label), input, el('small', {}, hint)) };
   };
+  const user = el('input', { type: 'text', autocomplete: 'username', value: who.user, readOnly: true, hidden: true }); // for password managers
   const current = field('Current password', '', { autocomplete: 'current-password', autofocus: true });
   const next = field('New password', 'At least 8 characters. You are logged out everywhere else.', { autocomplete: 'new-password' });
   const answer = () => ({ current: current.input.value, new: next.input.value });
-  return ask({ title: 'Change password', act: 'Change', body: [current.label, next.label], answer });
+  return ask({ title: 'Change password', act: 'Change', body: [user, current.label, next.label], answer });
 }
 
 /** Asks what a room is called and about from now on; resolves to what is another than before. */
 export function changeRoom({ title, topic }) {
   const fields = {
-    title: el('input', { type: 'text', required: true, maxLength: 100, defaultValue: title, autofocus: true }),
-    topic: el('input', { type: 'text', maxLength: 500, defaultValue: topic ?? '' }),
+    title: el('input', { type: 'text', required: true, maxLength: 128, value: title, autofocus: true }),
+    topic: el('input', { type: 'text', maxLength: 512, value: topic ?? '' }),
   };
+  const words = () => Object.entries(fields).map(([name, input]) => [name, input.value.trim()]);
+  const before = new Map(words()); // as the fields show it
   const body = [
     el('label', { class: 'field' }, el('span', {}, 'Name'), fields.title),
     el('label', { class: 'field' }, el('span', {}, 'Topic'), fields.topic),
   ];
   const answer = () => {
-    const changed = Object.entries(fields).filter(([, input]) => input.value !== input.defaultValue);
-    return changed.length > 0 ? Object.fromEntries(changed.map(([name, input]) => [name, input.value.trim()])) : null;
+    const changed = words().filter(([name, text]) => text !== before.get(name) && (text || name === 'topic'));
+    return changed.length > 0 ? Object.fromEntries(changed) : null;
   };
   return ask({ title: 'Change this room', act: 'Change', body, answer });
 }
@@ -60,9 +63,9 @@ export function changeRoom({ title, topic }) {
 /** Asks what somebody may do in a room; resolves to the role, if it is another than before. */
 export function chooseRole({ name, role }) {
   const choice = (value, label, text) => el('label', { class: 'check' },
-    el('input', { type: 'radio', name: 'role', value, checked: value === role, 'aria-label': label }),
+    el('input', { type: 'radio', name: 'role', value, checked: value === role, autofocus: value === role }),
     el('span', {}, el('strong', {}, label), ` ${text}`));
-  const body = el('div', { class: 'roles' },
+  const body = el('div', { class: 'roles', role: 'radiogroup', 'aria-label': 'Role' },
     choice('member', 'Member', 'reads and writes'),
     choice('moderator', 'Moderator', 'also deletes messages and removes members'),
     choice('owner', 'Owner', 'also decides about the room and everybody in it'));
@@ -118,7 +121,7 @@ function ask({ title, act, body, answer }) {
     const form = el('form', { method: 'dialog', onsubmit: (event) => (event.preventDefault(), dialog.close('done')) },
       el('header', {}, el('h2', {}, title), close), ...body,
       act && el('footer', {}, el('button', { class: 'primary', type: 'submit' }, act)));
-    const dialog = el('dialog', {}, form);
+    const dialog = el('dialog', { 'aria-label': title }, form);
     dialog.addEventListener('close', () => {
       dialog.remove();
       resolve(dialog.returnValue === 'done' ? answer() : null);

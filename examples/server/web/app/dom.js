@@ -49,7 +49,9 @@ export function reconcile(parent, items) {
     if (!node || node.dataset.stamp !== stamp) {
       const fresh = make();
       Object.assign(fresh.dataset, { key, stamp });
+      const refocus = node?.contains(document.activeElement) && counterpart(document.activeElement, node, fresh);
       node?.replaceWith(fresh);
+      if (refocus) refocus.focus();
       if (node && place === node) place = fresh;
       node = fresh;
     }
@@ -57,6 +59,10 @@ export function reconcile(parent, items) {
     else parent.insertBefore(node, place);
   }
 }
+
+/** Returns what stands in a new node where `focused` stands in the old one. */
+const counterpart = (focused, node, fresh) =>
+  (focused === node ? fresh : fresh.querySelector(`[aria-label="${CSS.escape(focused.getAttribute('aria-label') ?? '')}"]`));
 
 /** Says something for a few seconds, in nobody's way. */
 export function toast(text, kind = 'info') {

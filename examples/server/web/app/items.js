@@ -1,6 +1,6 @@
 /** What a timeline shows, in order: days, the "new" line, messages, events, notes, and what is on its way. */
 
-import { isMessage } from './room.js';
+import { isMessage, mayModerate } from './room.js';
 import { dayKey } from './time.js';
 
 /** Messages of one author within this time stand under one name. */
@@ -56,7 +56,7 @@ export function rows(room, { user: me, name }, online = true) {
 function messageRow(message, before, room) {
   const first = !grouped(before, message);
   const quoted = message.body.reply_to && room.messages.find(({ seq }) => seq === message.body.reply_to);
-  const stamp = `${message.seq} ${message.version} ${!first} ${quoted?.version ?? ''} ${message.name} ${room.role}`;
+  const stamp = `${message.seq} ${message.version} ${!first} ${quoted?.version ?? ''} ${message.name} ${mayModerate(room)}`;
   return { type: 'message', key: `${message.author} ${message.key}`, stamp, message, first, quoted };
 }
 

@@ -2,7 +2,7 @@
 
 import { avatar, el, sentence } from './dom.js';
 import { icon } from './icons.js';
-import { nameOf } from './room.js';
+import { mayModerate, nameOf } from './room.js';
 import { dayName, moment, time } from './time.js';
 
 const REACTIONS = ['👍', '❤️', '😄', '🎉'];
@@ -80,7 +80,7 @@ function reactionsView(message, page) {
 
 function toolsView(message, page) {
   const own = message.author === page.who.user;
-  const deletable = own || (page.room.role !== 'member' && page.room.visibility !== 'direct');
+  const deletable = own || mayModerate(page.room);
   const tool = (face, label, act) =>
     el('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, tabIndex: -1, onclick: () => (page.timeline.leave(), act()) }, face);
   return el('div', { class: 'tools', role: 'group', 'aria-label': 'Message' },
@@ -126,7 +126,7 @@ function eventText({ author, name, body }, page) {
   if (body.kind === 'room') {
     if (body.change === 'created') return `${who} created the room`;
     const changed = [
-      body.title !== undefined && `named the room “${body.title}”`,
+      body.title !== undefined && (body.title ? `named the room “${body.title}”` : 'took the name away'),
       body.topic !== undefined && (body.topic ? `set the topic: ${body.topic}` : 'took the topic away'),
     ].filter(Boolean);
     return `${who} ${changed.join(' and ') || 'changed the room'}`;

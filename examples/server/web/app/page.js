@@ -9,7 +9,7 @@ import { browseRooms, changeRoom, chooseRole, isSure, newPassword, newRoom, show
 import { el, nextFrame, sentence, toast } from './dom.js';
 import { Header } from './header.js';
 import { People } from './people.js';
-import { PAGE, Room } from './room.js';
+import { MEMBERS, PAGE, Room } from './room.js';
 import { Sidebar } from './sidebar.js';
 import { Timeline } from './timeline.js';
 
@@ -108,8 +108,8 @@ export class ChatPage {
   /** Writes to one person; the first message makes the room. */
   async write(user, text) {
     await this.#ask(async () => {
-      const { room } = await this.#done(this.chat.say({ to: user }, text));
-      await this.#list();
+      const { room } = await this.#done(this.chat.say({ to: user }, text)).catch(nobody(user));
+      await this.#list().catch(() => {}); // it is stored all the same
       this.open(room);
     });
   }
@@ -137,9 +137,7 @@ export class ChatPage {
   /** Makes somebody a member of the room that is shown. */
   async add(user) {
     await this.#ask(async () => {
-      await this.#done(this.chat.join(this.current, user)).catch((error) => {
-        throw error.name === 'not_found' ? new Error(`there is nobody called ${user}`) : error;
-      });
+      await this.#done(this.chat.join(this.current, user)).catch(nobody(user));
       await this.#members(this.room);
     });
   }
@@ -170,15 +168,14 @@ export class ChatPage {
 
   async leave() {
     const { room } = this;
-    const owners = room?.members.filter(({ role }) => role === 'owner').length;
-    const text = room?.role === 'owner' && owners === 1 && room.members.length > 1 &&
+    const text = room?.isOnlyOwner(this.who.user) &&
       'You are the only owner: nobody could change the room after you. Give somebody else that role first.';
     if (!room || !await isSure({ title: `Leave ${room.label(this.who.user)}?`, text, act: 'Leave' })) return;
     await this.#ask(() => this.#done(this.chat.leave(room.id)));
   }
 
   async changePassword() {
-    const passwords = await newPassword();
+    const passwords = await newPassword(this.who);
     if (!passwords) return;
     await this.#ask(async () => {
       await changePassword(passwords);
@@ -368,11 +365,8 @@ export class ChatPage {
 
   async #members(room) {
     try {
-      room.members = await this.chat.members(room.id, { limit: 200 });
-      for (const { user, online, role } of room.members) {
-        this.online.set(user, online);
-        if (user === this.who.user) room.role = role;
-      }
+      room.members = await this.chat.members(room.id, { limit: MEMBERS });
+      for (const { user, online } of room.members) this.online.set(user, online);
     } catch {
       // Offline: asked again with the next connection.
     }
@@ -454,3 +448,8 @@ export class ChatPage {
 }
 
 const isCommand = (text) => Boolean(text?.startsWith('/') && !text.startsWith('//'));
+
+/** Says of whom there was no account. */
+const nobody = (user) => (error) => {
+  throw error.name === 'not_found' ? new Error(`there is nobody called ${user}`) : error;
+};

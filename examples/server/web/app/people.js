@@ -34,22 +34,22 @@ export class People {
   draw() {
     const { room } = this.page;
     this.view.hidden = !room || !this.#open;
-    if (!room) return;
+    if (this.view.hidden) return;
     const direct = room.visibility === 'direct';
     this.#add.hidden = direct || (room.visibility !== 'public' && room.role === 'member');
     this.#leave.hidden = direct;
     const here = ({ user }) => (this.page.isHere(user) ? 0 : 1);
+    const names = Map.groupBy(room.members, ({ name }) => name);
     const members = [...room.members].sort((a, b) => here(a) - here(b) || a.name.localeCompare(b.name));
-    reconcile(this.#list, members.map((member) => this.#row(member)));
+    reconcile(this.#list, members.map((member) => this.#row(member, names.get(member.name).length > 1)));
   }
 
-  #row({ user, name, role }) {
+  #row({ user, name, role }, twin) {
     const { who, room } = this.page;
     const direct = room.visibility === 'direct';
     const promotable = user !== who.user && !direct && room.role === 'owner';
     const removable = user !== who.user && !direct && mayRemove(room.role, role);
     const here = this.page.isHere(user);
-    const twin = room.members.some((other) => other.user !== user && other.name === name);
     const standing = [twin && user, { true: 'here now', false: 'away' }[here], role !== 'member' && role].filter(Boolean).join(' · ');
     const make = () => el('li', { class: here ? 'here' : '' },
       avatar(user, name, 'small'),

@@ -8,6 +8,8 @@ const NOTES_MAX = 50;
 
 /** What a page of history holds. */
 export const PAGE = 50;
+/** Members that are shown of a room. */
+export const MEMBERS = 200;
 
 export class Room {
   /** Messages and events, by rising seq; what lies between the first and the last is complete. */
@@ -58,6 +60,7 @@ export class Room {
     this.#named(entry);
     this.typing.delete(entry.author);
     if (entry.body.kind === 'room') this.#roomChange(entry.body);
+    if (entry.body.change === 'role' && entry.body.user === me) this.role = entry.body.role;
     if (isChange(entry)) {
       this.#changes.push(entry);
       this.#changes.splice(0, this.#changes.length - PAGE);
@@ -128,6 +131,12 @@ export class Room {
     return others.join(', ') || this.peer?.name || (this.visibility === 'direct' ? 'Private chat' : 'Room without a name');
   }
 
+  /** Tells whether somebody is the only owner among others. Of a room with more members than are shown, nobody knows. */
+  isOnlyOwner(user) {
+    const owners = this.members.filter(({ role }) => role === 'owner');
+    return this.members.length > 1 && this.members.length < MEMBERS && owners.length === 1 && owners[0].user === user;
+  }
+
   /** Learns display names: a member has none before the first word. */
   #named({ author, name }) {
     const member = this.members.find(({ user }) => user === author);
@@ -182,6 +191,9 @@ export class Room {
 
 /** Returns what somebody is called. Who was erased is nobody. */
 export const nameOf = ({ author, name }) => (author.startsWith('erased:') ? 'Somebody erased' : name || author);
+
+/** Tells whether who is logged in may delete what others say. */
+export const mayModerate = ({ role, visibility }) => ['owner', 'moderator'].includes(role) && visibility !== 'direct';
 
 /** Tells whether an entry is something that people write: a text, or an application's own kind. */
 export const isMessage = ({ body }) => body.kind === 'text' || body.kind.includes('.');
