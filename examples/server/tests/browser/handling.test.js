@@ -112,6 +112,46 @@ test('a password is changed by who knows it, and other logins end', async () => 
   await elsewhere.leave();
 });
 
+test('a finger on a message shows what can be done with it, and does none of it', async () => {
+  const phone = { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true };
+  const bob = await Person.arrive('bob', 'Bob', server.url, phone);
+  await bob.register();
+  await bob.joinRoom('Lunch');
+  const message = bob.page.locator('.message').filter({ hasText: 'where to?' });
+  await message.tap({ position: { x: 300, y: 12 } }); // where the tools will be
+  await message.getByRole('button', { name: 'Reply' }).tap();
+  await bob.page.locator('.composer-about').waitFor();
+  assert.equal(await message.locator('.reaction').count(), 0);
+  await message.tap({ position: { x: 60, y: 10 } });
+  await message.getByRole('button', { name: 'React 👍' }).tap();
+  await message.locator('.reaction').waitFor();
+  assert.deepEqual(bob.complaints, []);
+  await bob.leave();
+});
+
+test('a room is joined however long its title and that of others', async () => {
+  await ann.createRoom('x'.repeat(100));
+  const eve = await Person.arrive('eve', 'Eve', server.url);
+  await eve.register();
+  await eve.page.getByRole('button', { name: 'Browse' }).click();
+  const dialog = await eve.page.getByRole('dialog').boundingBox();
+  for (const join of await eve.page.getByRole('button', { name: 'Join' }).all()) {
+    const { x, width } = await join.boundingBox();
+    assert.ok(x + width <= dialog.x + dialog.width, 'a button is outside of the dialog');
+  }
+  await eve.leave();
+});
+
+test('who is logged in by another tab of the same browser is acted for by that tab alone', async () => {
+  const other = await ann.page.context().newPage();
+  await other.request.post(`${server.url}/api/register`, { data: { user: 'zoe', password: 'the password of zoe' } });
+  await other.request.post(`${server.url}/api/login`, { data: { user: 'zoe', password: 'the password of zoe' } });
+  await ann.page.getByRole('button', { name: 'Log out' }).click();
+  await ann.page.getByText('Somebody else has logged in').waitFor();
+  const me = await other.request.get(`${server.url}/api/me`);
+  assert.equal((await me.json()).user, 'zoe', 'not logged out by the tab of another');
+});
+
 test('nobody complained', () => {
   assert.deepEqual(ann.complaints, []);
 });

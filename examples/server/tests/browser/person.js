@@ -12,11 +12,11 @@ export class Person {
   complaints = [];
   #typing = Promise.resolve();
 
-  static async arrive(user, name, url) {
+  static async arrive(user, name, url, device = { viewport: { width: 1000, height: 700 } }) {
     const person = new Person();
     Object.assign(person, { user, name, url, password: `the password of ${user}` });
     person.browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
-    const context = await person.browser.newContext({ viewport: { width: 1000, height: 700 } });
+    const context = await person.browser.newContext(device);
     person.page = await context.newPage();
     person.page.setDefaultTimeout(PATIENCE_MS);
     person.page.on('pageerror', (error) => person.complaints.push(error.stack));

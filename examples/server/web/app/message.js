@@ -82,7 +82,7 @@ function toolsView(message, page) {
   const own = message.author === page.who.user;
   const deletable = own || mayModerate(page.room);
   const tool = (face, label, act) =>
-    el('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, tabIndex: -1, onclick: () => (page.timeline.leave(), act()) }, face);
+    el('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, tabIndex: -1, onclick: (event) => (event.detail > 0 && page.timeline.leave(), act()) }, face); // who uses keys stays
   return el('div', { class: 'tools', role: 'group', 'aria-label': 'Message' },
     REACTIONS.slice(0, 3).map((emoji) => tool(emoji, `React ${emoji}`, () => page.react(message, emoji))),
     tool(icon('reply'), 'Reply', () => page.composer.reply(message)),

@@ -91,7 +91,7 @@ export class ChatPage {
 
   /** Shows what a message said before it was edited. */
   async edits(message) {
-    await this.#ask(async () => {
+    await this.#asMe(async () => {
       await showEdits(await edits(message));
     });
   }
@@ -169,7 +169,7 @@ export class ChatPage {
   async leave() {
     const { room } = this;
     const text = room?.isOnlyOwner(this.who.user) &&
-      'You are the only owner: nobody could change the room after you. Give somebody else that role first.';
+      `You are the only owner: nobody could change the room after you.${room.members.length > 1 ? ' Give somebody else that role first.' : ''}`;
     if (!room || !await isSure({ title: `Leave ${room.label(this.who.user)}?`, text, act: 'Leave' })) return;
     await this.#ask(() => this.#done(this.chat.leave(room.id)));
   }
@@ -177,7 +177,7 @@ export class ChatPage {
   async changePassword() {
     const passwords = await newPassword(this.who);
     if (!passwords) return;
-    await this.#ask(async () => {
+    await this.#asMe(async () => {
       await changePassword(passwords);
       toast('Your password was changed.');
     });
@@ -186,7 +186,7 @@ export class ChatPage {
   async logout() {
     const { length } = this.chat.unsent;
     if (length > 0 && !await isSure({ title: `${length} message(s) were not sent yet. Log out all the same?`, act: 'Log out' })) return;
-    await this.#ask(async () => {
+    await this.#asMe(async () => {
       this.#leaving = true; // the server closes the connection first
       await logout();
       this.#end();
@@ -432,6 +432,15 @@ export class ChatPage {
     } catch (error) {
       toast(sentence(error.message), 'error');
     }
+  }
+
+  /** Asks over HTTP, as whom the cookie says: another tab may have logged somebody else in. */
+  #asMe(act) {
+    return this.#ask(async () => {
+      const { user } = await me() ?? {};
+      if (user && user !== this.who.user) this.#end('Somebody else has logged in here. Please log in again.');
+      else await act();
+    });
   }
 
   #end(notice) {

@@ -49,6 +49,7 @@ export class People {
     const direct = room.visibility === 'direct';
     const promotable = user !== who.user && !direct && room.role === 'owner';
     const removable = user !== who.user && !direct && mayRemove(room.role, role);
+    const called = twin ? `${name} (${user})` : name;
     const here = this.page.isHere(user);
     const standing = [twin && user, { true: 'here now', false: 'away' }[here], role !== 'member' && role].filter(Boolean).join(' · ');
     const make = () => el('li', { class: here ? 'here' : '' },
@@ -57,9 +58,9 @@ export class People {
         el('strong', { dir: 'auto' }, name, user === who.user && el('small', {}, ' (you)')),
         el('small', {}, standing)),
       user !== who.user && !user.startsWith('bot:') && !direct &&
-        act(`Write to ${name}`, 'send', () => this.#write(user, name)),
-      promotable && act(`Role of ${name}`, 'star', () => this.page.setRole({ user, name, role })),
-      removable && act(`Remove ${name}`, 'close', () => this.page.removeMember(user, name)));
+        act(`Write to ${called}`, 'send', () => this.#write(user, called)),
+      promotable && act(`Role of ${called}`, 'star', () => this.page.setRole({ user, name: called, role })),
+      removable && act(`Remove ${called}`, 'close', () => this.page.removeMember(user, called)));
     return { key: user, stamp: `${name} ${standing} ${removable} ${promotable}`, make };
   }
 

@@ -131,10 +131,10 @@ export class Room {
     return others.join(', ') || this.peer?.name || (this.visibility === 'direct' ? 'Private chat' : 'Room without a name');
   }
 
-  /** Tells whether somebody is the only owner among others. Of a room with more members than are shown, nobody knows. */
+  /** Tells whether somebody is the only owner. Of a room with more members than are shown, nobody knows. */
   isOnlyOwner(user) {
     const owners = this.members.filter(({ role }) => role === 'owner');
-    return this.members.length > 1 && this.members.length < MEMBERS && owners.length === 1 && owners[0].user === user;
+    return this.members.length < MEMBERS && owners.length === 1 && owners[0].user === user;
   }
 
   /** Learns display names: a member has none before the first word. */
